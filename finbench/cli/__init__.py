@@ -1,0 +1,54 @@
+"""The command line: `finbench COMMAND ...`. One file a command; only the chosen one is imported, so help is instant."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from finbench import __version__
+from finbench.errors import FinbenchError
+
+COMMANDS = {
+    "data": "audit the rows: classes, duplicates, leaks, effective number, token lengths",
+    "new-task": "write a task YAML for a CSV or JSONL file of your own",
+    "validate": "check task YAMLs, naming what is wrong and where",
+    "finetune": "train an adapter (or a whole model) from a recipe",
+    "run": "score every base and adapter of a matrix on every task",
+    "leaderboard": "render the boards from the cells, or check that they are up to date",
+    "demo": "do all of it on bundled rows with models built on the spot",
+}
+
+
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """Return the parser, with the arguments of the chosen command only."""
+    parser = argparse.ArgumentParser(
+        prog="finbench", description="Which base model with which adapter is best at your financial tasks, at what cost?"
+    )
+    parser.add_argument("--version", action="version", version=f"finbench {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name == chosen:
+            module = importlib.import_module(f"finbench.cli.{name.replace('-', '_')}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 a check found something, 2 wrong use."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser(next((word for word in arguments if word in COMMANDS), None))
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except FinbenchError as error:
+        print(f"finbench {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"finbench {options.command}: stopped; run the same command again to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

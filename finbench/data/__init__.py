@@ -1,0 +1,1 @@
+"""Rows of every dataset in one shape, wherever they come from."""

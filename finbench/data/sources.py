@@ -1,0 +1,88 @@
+"""Where a dataset's files come from: the hub, a folder of the publishers' files, or the bundled sample.
+
+`FINBENCH_DATA` chooses: unset is the hub (cached), `sample` the bundled rows, anything else a folder. There is no
+fall-back from one to another, because a score on other rows would pass for the real one.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from finbench.errors import FinbenchError
+from finbench.records import Row, SourceKind, Split
+
+Files = Mapping[str, Path]
+Splits = dict[Split, list[Row]]
+Reader = Callable[[Files, SourceKind], tuple[Splits, dict[str, int]]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What one dataset file of this folder exports as `DATASET`.
+
+    `hub_files` and `folder_files` name the same keys; `read` turns the opened files into rows by split and counts of
+    records that it left out.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    repo: str
+    revision: str
+    hub_files: Mapping[str, str]
+    folder_files: Mapping[str, str]
+    read: Reader
+    licence: str
+
+
+def chosen_source() -> tuple[SourceKind, str]:
+    """Return the kind of source that `FINBENCH_DATA` asks for, and its place."""
+    given = os.environ.get("FINBENCH_DATA", "").strip()
+    if not given:
+        return "hub", ""
+    if given == "sample":
+        return "sample", ""
+    return "folder", given
+
+
+def open_folder(dataset: Dataset, folder: Path) -> dict[str, Path]:
+    """Return the dataset's files in a folder that holds them under their publishers' names.
+
+    Raises:
+        FinbenchError: the folder or one of the files is missing.
+    """
+    if not folder.is_dir():
+        raise FinbenchError(
+            f"FINBENCH_DATA names {str(folder)!r}, which is no folder. "
+            "Give a folder with the publishers' files, `sample` for the bundled rows, or unset it to use the hub."
+        )
+    files = {key: folder / name for key, name in dataset.folder_files.items()}
+    missing = [str(path) for path in files.values() if not path.is_file()]
+    if missing:
+        raise FinbenchError(
+            f"rows of {dataset.name}: {', '.join(missing)} not found (FINBENCH_DATA={folder}). "
+            f"Put the files of https://huggingface.co/datasets/{dataset.repo} there under these names."
+        )
+    return files
+
+
+def open_hub(dataset: Dataset) -> dict[str, Path]:
+    """Download (or find in the cache) the dataset's files at the pinned revision.
+
+    Raises:
+        FinbenchError: the hub cannot be reached and the files are not cached; the message names the three ways out.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return {
+            key: Path(hf_hub_download(dataset.repo, name, repo_type="dataset", revision=dataset.revision))
+            for key, name in dataset.hub_files.items()
+        }
+    except Exception as error:  # the hub client raises a dozen kinds: no network, gated, not found, bad proxy
+        raise FinbenchError(
+            f"rows of {dataset.name}: cannot fetch {dataset.repo}@{dataset.revision} from the hub "
+            f"({type(error).__name__}: {str(error).splitlines()[0]}). Three ways out: restore the network (or fill the "
+            "hub's cache beforehand); point FINBENCH_DATA to a folder with the publishers' files; or set "
+            "FINBENCH_DATA=sample for the small bundled rows, whose scores are no real scores."
+        ) from error

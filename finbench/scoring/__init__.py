@@ -1,0 +1,1 @@
+"""Scoring: shared-prefix log-likelihoods and answers, how answers are read, and metrics with their errors."""
