@@ -67,21 +67,23 @@ class _Finder:
 
     @staticmethod
     def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205
-        hook = HOOKS.pop(name, None)
-        if hook is None:
+        if name not in HOOKS:
             return None
         for finder in sys.meta_path:
             if finder is _Finder or not hasattr(finder, "find_spec"):
                 continue
             spec = finder.find_spec(name, path, target)
             if spec is not None:
-                _run_after(spec, name, hook)
+                _run_after(spec, name)
                 return spec
         return None
 
 
-def _run_after(spec, name, hook):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Make the spec's loader call `hook(module)` after it has executed the module."""
+def _run_after(spec, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Make the spec's loader call the module's hook once it has executed it.
+
+    A spec may be asked for and never executed (transformers looks for peft that way), so the hook stays until then.
+    """
     loader = spec.loader
     execute = getattr(loader, "exec_module", None)
     if execute is None:
@@ -89,8 +91,10 @@ def _run_after(spec, name, hook):  # type: ignore[no-untyped-def]  # noqa: ANN00
 
     def exec_module(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         execute(module)
+        hook = HOOKS.pop(name, None)
         try:
-            hook(module)
+            if hook is not None:
+                hook(module)
         except Exception as error:  # a version that does not fit must not break the program that imports it
             _warn(name, error)
 
