@@ -7,12 +7,12 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def bundled_tasks() -> Path:
-    """Return the folder of the task YAMLs that come with finbench: it lies beside the package, in a checkout as in a wheel."""
+    """Return the folder of finbench's own task YAMLs, which lies beside the package in a checkout as in a wheel."""
     return PACKAGE.parent / "tasks_yaml"
 
 
 def task_folders() -> list[Path]:
-    """Return every folder that holds task YAMLs: the bundled one, `./tasks_yaml` and those named in `FINBENCH_TASKS`."""
+    """Return every folder of task YAMLs: the bundled one, `./tasks_yaml` and those named in `FINBENCH_TASKS`."""
     named = [Path(part) for part in os.environ.get("FINBENCH_TASKS", "").split(os.pathsep) if part]
     folders = [bundled_tasks(), Path.cwd() / "tasks_yaml", *named]
     seen: dict[Path, None] = {}

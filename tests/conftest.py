@@ -14,7 +14,7 @@ input yes no location person organization company profit loss rose fell sales ye
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point caches to a temporary folder and rows to the bundled sample, so that no test needs or touches the user's."""
+    """Point caches to a temporary folder and rows to the bundled sample: no test needs or touches the user's."""
     monkeypatch.setenv("FINBENCH_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("FINBENCH_DATA", "sample")
     monkeypatch.delenv("FINBENCH_TASKS", raising=False)
@@ -52,15 +52,45 @@ def build_model(folder: Path, family: str = "gpt2", window: int = 1024, seed: in
     torch.manual_seed(seed)
     vocabulary = 400
     if family == "gpt2":
-        model = GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary, n_positions=window, n_embd=32, n_layer=2, n_head=2,
-                                           bos_token_id=1, eos_token_id=2, **config))
+        model = GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=vocabulary,
+                n_positions=window,
+                n_embd=32,
+                n_layer=2,
+                n_head=2,
+                bos_token_id=1,
+                eos_token_id=2,
+                **config,
+            )
+        )
     elif family == "llama":
-        model = LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, hidden_size=32, intermediate_size=64,
-                                             num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-                                             max_position_embeddings=window, bos_token_id=1, eos_token_id=2, **config))
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=vocabulary,
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=window,
+                bos_token_id=1,
+                eos_token_id=2,
+                **config,
+            )
+        )
     elif family == "bert":
-        model = BertModel(BertConfig(vocab_size=vocabulary, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-                                     intermediate_size=64, max_position_embeddings=min(window, 512), **config))
+        model = BertModel(
+            BertConfig(
+                vocab_size=vocabulary,
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                max_position_embeddings=min(window, 512),
+                **config,
+            )
+        )
     else:
         raise ValueError(family)
     model.save_pretrained(folder)

@@ -43,13 +43,15 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def run(python: Path, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("FINBENCH", "PYTHON"))}
     return subprocess.run(
-        [python, *arguments], cwd=cwd, env={**kept, "HF_HUB_OFFLINE": "1", **environment}, text=True, capture_output=True
+        [python, *arguments],
+        cwd=cwd,
+        env={**kept, "HF_HUB_OFFLINE": "1", **environment},
+        text=True,
+        capture_output=True,
     )
 
 
-def test_lm_eval_scores_our_task_from_any_folder(
-    installed: tuple[str, Path], gpt2: Path, tmp_path: Path
-) -> None:
+def test_lm_eval_scores_our_task_from_any_folder(installed: tuple[str, Path], gpt2: Path, tmp_path: Path) -> None:
     _, python = installed
     done = run(
         python, "-m", "lm_eval", "--tasks", "fin_fpb", "--model", "hf", "--model_args", f"pretrained={gpt2}",
@@ -76,7 +78,9 @@ def test_tasks_groups_and_model_types_are_known(installed: tuple[str, Path], tmp
     done = run(python, "-c", LIST, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     *names, folder = done.stdout.split()
-    assert {"fin_fpb", "fin_xbrl_values", "finbench", "fin_sentiment", "fin_xbrl", "hf-fast", "hf-classifier"} <= set(names)
+    assert {"fin_fpb", "fin_xbrl_values", "finbench", "fin_sentiment", "fin_xbrl", "hf-fast", "hf-classifier"} <= set(
+        names
+    )
     in_checkout = Path(folder) == CHECKOUT / "tasks_yaml"
     assert in_checkout == (kind == "editable")
 

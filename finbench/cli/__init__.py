@@ -23,7 +23,8 @@ COMMANDS = {
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """Return the parser, with the arguments of the chosen command only."""
     parser = argparse.ArgumentParser(
-        prog="finbench", description="Which base model with which adapter is best at your financial tasks, at what cost?"
+        prog="finbench",
+        description="Which base model with which adapter is best at your financial tasks, at what cost?",
     )
     parser.add_argument("--version", action="version", version=f"finbench {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
