@@ -3,8 +3,10 @@
 import zipfile
 from pathlib import Path
 
+from finbench.data.quarter import quarter
 from finbench.data.sources import Dataset, Files, Splits
-from finbench.records import Row, SourceKind, Split
+from finbench.errors import FinbenchError
+from finbench.records import Row, SourceKind
 
 LABELS = ("negative", "neutral", "positive")
 MEMBER = "FinancialPhraseBank-v1.0/Sentences_50Agree.txt"
@@ -12,42 +14,38 @@ MEMBER = "FinancialPhraseBank-v1.0/Sentences_50Agree.txt"
 
 def _lines(path: Path) -> list[str]:
     """Return the `sentence@label` lines; the release is latin-1, inside a zip on the hub."""
-    if path.suffix == ".zip":
+    if path.suffix != ".zip":
+        return path.read_bytes().decode("latin-1").splitlines()
+    try:
         with zipfile.ZipFile(path) as archive:
-            raw = archive.read(MEMBER)
-    else:
-        raw = path.read_bytes()
-    return raw.decode("latin-1").splitlines()
+            return archive.read(MEMBER).decode("latin-1").splitlines()
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise FinbenchError(f"rows of fpb: {str(path)!r} is not the original release ({error}).") from error
 
 
 def read(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
     """Return rows split as published FinGPT and FinLoRA numbers are: a quarter for test, seed 42."""
-    import datasets
-
     sentences: list[tuple[str, str]] = []
-    dropped = 0
-    for line in _lines(files["all"]):
+    lines = _lines(files["all"])
+    for line in lines:
         text, _, label = line.rpartition("@")
         if text.strip() and label.strip() in LABELS:
             sentences.append((text.strip(), label.strip()))
-        else:
-            dropped += 1
-    order = datasets.Dataset.from_dict({"n": list(range(len(sentences)))}).train_test_split(test_size=0.25, seed=42)
+    dropped = {"without text or label": len(lines) - len(sentences)} if len(sentences) < len(lines) else {}
 
-    def rows(split: Split) -> list[Row]:
-        return [
-            Row(id=f"fpb-{n}", text=sentences[n][0], label=sentences[n][1], classifier_text=(sentences[n][0],))
-            for n in order[split]["n"]
-        ]
+    def rows(numbers: list[int]) -> list[Row]:
+        chosen = ((n, *sentences[n]) for n in numbers)
+        return [Row(id=f"fpb-{n}", text=text, label=label, classifier_text=(text,)) for n, text, label in chosen]
 
-    return {"train": rows("train"), "test": rows("test")}, {"without text or label": dropped} if dropped else {}
+    train, test = quarter(len(sentences))
+    return {"train": rows(train), "test": rows(test)}, dropped
 
 
 DATASET = Dataset(
     name="fpb",
     labels=LABELS,
     repo="takala/financial_phrasebank",
-    revision="main",
+    revision="8d3fe0c36d5feec6b3cc5e455b0fcb4820fb9964",
     hub_files={"all": "data/FinancialPhraseBank-v1.0.zip"},
     folder_files={"all": "fpb/Sentences_50Agree.txt"},
     read=read,

@@ -1,4 +1,4 @@
-"""The one door to rows: opens the chosen source, reads, drops what leaks, picks the shot, and hands splits to lm-eval."""
+"""The one door to rows: opens the chosen source, drops what leaks, picks the shot, hands splits to lm-eval."""
 
 import hashlib
 import importlib
@@ -25,6 +25,7 @@ def find(name: str) -> Dataset:
 
     Raises:
         FinbenchError: there is none.
+
     """
     if name not in DATASETS:
         raise FinbenchError(f"no dataset is called {name!r}; there are {', '.join(DATASETS)}, and `file` for your own.")
@@ -34,24 +35,56 @@ def find(name: str) -> Dataset:
     return dataset
 
 
-def load(name: str) -> RowSet:
-    """Return the rows of a dataset from the source that `FINBENCH_DATA` chooses, without train rows that leak."""
-    return _load(name, *chosen_source())
+def load(dataset: str, **options: Any) -> RowSet:
+    """Return a dataset's rows without the train rows that leak, from the source that `FINBENCH_DATA` chooses.
+
+    `options` are those of `finbench.data.file.read` and go with the dataset `file` alone, so that a task's rows are
+    `load(**dataset_kwargs)` of its YAML.
+
+    Raises:
+        FinbenchError: there is no such dataset, or its rows cannot be had; the message says what to do.
+
+    """
+    if dataset == "file":
+        return drop_leaks(read(dataset, **options))
+    return _load(dataset, *chosen_source())
+
+
+def read(dataset: str, **options: Any) -> RowSet:
+    """Return a dataset's rows as published, rows that leak included; arguments and errors are those of `load`."""
+    if dataset == "file":
+        from finbench.data.file import read as read_file
+
+        return _with_clusters(read_file(**options))
+    return _read(dataset, *chosen_source())
 
 
 @lru_cache(maxsize=32)
 def _load(name: str, kind: str, place: str) -> RowSet:
+    return drop_leaks(_read(name, kind, place))
+
+
+def _read(name: str, kind: str, place: str) -> RowSet:
     dataset = find(name)
+    dropped: dict[str, int] = {}
     if kind == "sample":
-        splits, dropped, source = _read_sample(dataset), {}, "sample"
+        splits, source = _read_sample(dataset), "sample"
     elif kind == "folder":
         splits, dropped = dataset.read(open_folder(dataset, Path(place)), "folder")
         source = "folder"
     else:
-        splits, dropped = dataset.read(open_hub(dataset), "hub")
-        source = f"hub:{dataset.repo}@{dataset.revision}"
-    splits = {split: [_with_cluster(row) for row in rows] for split, rows in splits.items()}
-    return drop_leaks(RowSet(name, source, dataset.labels, {s: tuple(r) for s, r in splits.items()}, dropped))
+        files, commit = open_hub(dataset)
+        splits, dropped = dataset.read(files, "hub")
+        source = f"hub:{dataset.repo}@{commit}"
+    return _with_clusters(RowSet(name, source, dataset.labels, {s: tuple(r) for s, r in splits.items()}, dropped))
+
+
+def _with_clusters(rows: RowSet) -> RowSet:
+    for split, part in rows.splits.items():
+        if not part:
+            raise FinbenchError(f"dataset {rows.dataset!r} ({rows.source}) has no usable row in split {split!r}.")
+    named = {split: tuple(_with_cluster(row) for row in part) for split, part in rows.splits.items()}
+    return replace(rows, splits=named)
 
 
 def _with_cluster(row: Row) -> Row:
@@ -73,7 +106,7 @@ def _read_sample(dataset: Dataset) -> Splits:
 
 
 def drop_leaks(rows: RowSet) -> RowSet:
-    """Drop from train (never from test) rows whose text stands exactly in test, and repeated rows whose labels conflict."""
+    """Drop from train, never from test, rows whose text stands exactly in test and repeats with other labels."""
     train, test = rows.splits["train"], rows.splits["test"]
     in_test = {(row.text, row.xml) for row in test}
     kept = [row for row in train if (row.text, row.xml) not in in_test]
@@ -88,7 +121,8 @@ def drop_leaks(rows: RowSet) -> RowSet:
 
 
 def _asked(row: Row) -> tuple[str, ...]:
-    return (row.text, row.question, row.entity, row.xml)
+    # A question about an entity has many wordings, the order of its options among them, and one answer.
+    return (row.text, row.entity or row.question, row.xml)
 
 
 def normalised(text: str) -> str:
@@ -119,17 +153,24 @@ def rows_sha256(rows: Iterable[Row]) -> str:
     return digest.hexdigest()
 
 
-def splits(dataset: str, clean: bool = False, **metadata: Any) -> "dict[str, datasets.Dataset]":
+def splits(
+    dataset: str,
+    clean: bool = False,
+    train: str = "",
+    test: str = "",
+    text: str = "text",
+    label: str = "label",
+    labels: Sequence[str] = (),
+    **metadata: Any,
+) -> "dict[str, datasets.Dataset]":
     """Return a dataset's splits as lm-eval reads them: what a task YAML names as `custom_dataset`.
 
-    `shot` is a split of its own with the one pinned row. Keys of the task's `metadata` that are no option of rows are
-    passed by lm-eval too, and ignored.
+    `shot` is a split of its own with the one pinned row. `train` to `labels` go with the dataset `file` alone. Keys of
+    the task's `metadata` that are no option of rows are passed by lm-eval too, and ignored.
     """
-    rows = load(dataset)
-    shot = pick_shot(rows)
-    tables = {"train": rows.splits["train"], "test": rows.splits["test"], "shot": (shot,)}
-    if "validation" in rows.splits:
-        tables["validation"] = rows.splits["validation"]
+    options = {"train": train, "test": test, "text": text, "label": label, "labels": labels}
+    rows = load(dataset, **options if dataset == "file" else {})
+    tables = {"train": rows.splits["train"], "test": rows.splits["test"], "shot": (pick_shot(rows),)}
     return {name: as_table(_cleaned(part) if clean else part, rows.labels) for name, part in tables.items()}
 
 

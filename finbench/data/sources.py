@@ -14,6 +14,7 @@ from finbench.records import Row, SourceKind, Split
 
 Files = Mapping[str, Path]
 Splits = dict[Split, list[Row]]
+SPLITS: tuple[Split, ...] = ("train", "test")
 Reader = Callable[[Files, SourceKind], tuple[Splits, dict[str, int]]]
 
 
@@ -21,8 +22,8 @@ Reader = Callable[[Files, SourceKind], tuple[Splits, dict[str, int]]]
 class Dataset:
     """What one dataset file of this folder exports as `DATASET`.
 
-    `hub_files` and `folder_files` name the same keys; `read` turns the opened files into rows by split and counts of
-    records that it left out.
+    `read` gets the opened files under the keys of `hub_files` or `folder_files`, and returns rows by split and counts
+    of records that it left out. `revision` is a commit, or "main" where none is known.
     """
 
     name: str
@@ -50,6 +51,7 @@ def open_folder(dataset: Dataset, folder: Path) -> dict[str, Path]:
 
     Raises:
         FinbenchError: the folder or one of the files is missing.
+
     """
     if not folder.is_dir():
         raise FinbenchError(
@@ -66,23 +68,34 @@ def open_folder(dataset: Dataset, folder: Path) -> dict[str, Path]:
     return files
 
 
-def open_hub(dataset: Dataset) -> dict[str, Path]:
-    """Download (or find in the cache) the dataset's files at the pinned revision.
+def open_hub(dataset: Dataset) -> tuple[dict[str, Path], str]:
+    """Download (or find in the cache) the dataset's files; return them and the commit that they are of.
 
     Raises:
         FinbenchError: the hub cannot be reached and the files are not cached; the message names the three ways out.
+
     """
     from huggingface_hub import hf_hub_download
 
     try:
-        return {
+        files = {
             key: Path(hf_hub_download(dataset.repo, name, repo_type="dataset", revision=dataset.revision))
             for key, name in dataset.hub_files.items()
         }
     except Exception as error:  # the hub client raises a dozen kinds: no network, gated, not found, bad proxy
+        reason = next(iter(str(error).splitlines()), "")
         raise FinbenchError(
             f"rows of {dataset.name}: cannot fetch {dataset.repo}@{dataset.revision} from the hub "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}). Three ways out: restore the network (or fill the "
+            f"({type(error).__name__}: {reason}). Three ways out: restore the network (or fill the "
             "hub's cache beforehand); point FINBENCH_DATA to a folder with the publishers' files; or set "
             "FINBENCH_DATA=sample for the small bundled rows, whose scores are no real scores."
         ) from error
+    return files, _commit(files)
+
+
+def _commit(files: Files) -> str:
+    """Return the commit of downloaded files: the hub's cache names their folder `snapshots/COMMIT`."""
+    commits = {path.parts[path.parts.index("snapshots") + 1] for path in files.values()}
+    if len(commits) > 1:
+        raise FinbenchError(f"the hub changed during the download ({', '.join(sorted(commits))}); run the command again.")
+    return commits.pop()

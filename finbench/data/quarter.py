@@ -1,0 +1,12 @@
+"""The fixed split of a dataset that has none of its own: a quarter for test, seed 42."""
+
+
+def quarter(count: int) -> tuple[list[int], list[int]]:
+    """Return the row numbers of train and of test, as `datasets.Dataset.train_test_split(0.25, seed=42)` draws them.
+
+    Published FinGPT and FinLoRA numbers on FPB use this draw; the order within a split is the shuffled one.
+    """
+    import datasets
+
+    drawn = datasets.Dataset.from_dict({"n": list(range(count))}).train_test_split(test_size=0.25, seed=42)
+    return list(drawn["train"]["n"]), list(drawn["test"]["n"])
