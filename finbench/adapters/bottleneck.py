@@ -1,7 +1,7 @@
 """Bottleneck adapters (Pfeiffer, Houlsby, parallel) as a PEFT type, which PEFT itself lacks.
 
-`register()` makes PEFT know it; then get_peft_model(model, BottleneckConfig()), save_pretrained and
-PeftModel.from_pretrained work as with LoRA.
+Once this module is imported, get_peft_model(model, BottleneckConfig()), save_pretrained and PeftModel.from_pretrained
+work as with LoRA.
 """
 
 from dataclasses import dataclass, field
@@ -161,3 +161,7 @@ class BottleneckModel(BaseTuner):
             "A bottleneck adapter cannot be merged into the base model: a non-linear function stands between its two "
             "matrices. Keep it as an adapter (PeftModel.from_pretrained, or peft= in lm_eval)."
         )
+
+
+# At import too: where this module is imported before PEFT, the start-up hook finds it half loaded and cannot call it.
+register()

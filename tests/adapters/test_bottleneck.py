@@ -18,7 +18,7 @@ from peft import PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig
 
-from finbench.adapters.bottleneck import BottleneckConfig, BottleneckLayer, register
+from finbench.adapters.bottleneck import BottleneckConfig, BottleneckLayer
 from finbench.adapters.bottleneck_families import FAMILIES, find_sites
 from finbench.errors import FinbenchError
 
@@ -30,11 +30,6 @@ _spec.loader.exec_module(reference)
 EXPECTED = json.loads(Path(__file__).with_name("bottleneck_reference.json").read_text())
 IDS = torch.tensor([[1, 5, 9, 12, 7], [1, 4, 11, 3, 2]])
 SMALL = {"reduction_factor": reference.REDUCTION_FACTOR}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _registered():
-    register()
 
 
 def layers_of(model):
@@ -207,11 +202,9 @@ def test_trains_and_saves_the_bottleneck_and_the_head_alone():
 
 FRESH_PROCESS = """
 import json, sys
-import torch
+import finbench.adapters.bottleneck
+import torch, transformers
 from peft import PeftModel
-from finbench.adapters.bottleneck import register
-register()
-import transformers
 for auto, base, adapter in json.loads(sys.argv[1]):
     model = getattr(transformers, auto).from_pretrained(base, attn_implementation="eager")
     model = PeftModel.from_pretrained(model, adapter).eval()
