@@ -1,0 +1,273 @@
+"""`hf-fast`: lm-eval's `hf` with shared prefixes, same arguments and same results at several times the speed.
+
+`lm_eval --model hf-fast --model_args pretrained=gpt2,peft=adapters/gpt2-fpb-lora --tasks fin_fpb`
+"""
+
+import logging
+import math
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
+from tqdm import tqdm
+
+from finbench.errors import FinbenchError
+from finbench.models.weights import bits_config, merged
+from finbench.scoring.engine import Query, Scorer, token_budget
+from finbench.scoring.generate import Generator
+from finbench.scoring.sharing import SharedModel, maskable_attention, state, virtual_tokens, why_not, window
+
+logger = logging.getLogger(__name__)
+
+Encoded = tuple[tuple[str, str] | None, list[int], list[int]]
+# The ids of this many characters of text are kept, so that a task's rows are tokenised once for all adapters.
+TOKENISED_CHARACTERS = 200_000_000
+
+
+class FastLM(HFLM):
+    """lm-eval's `HFLM` with each shared prefix computed once, and the LM head run only where an answer is read.
+
+    Beside `HFLM`'s arguments: `truncate` ("refuse" too long an input, or cut it as `HFLM` does and "report" it in
+    `truncated_requests`), `merge` (fold a LoRA into its float base first), and `load_in_8bit` or `load_in_4bit` with
+    `bnb_*` settings as `BitsAndBytesConfig` names them (4-bit weights are nf4 unless `bnb_4bit_quant_type` says fp4).
+    Models that cannot share prefixes are scored as `hf` does, and a warning says so once.
+
+    `pretrained` may be a loaded model; its adapters may be switched between calls, for nothing that depends on the
+    weights is kept.
+    """
+
+    def __init__(
+        self,
+        pretrained: Any,
+        *args: Any,
+        truncate: Literal["refuse", "report"] = "refuse",
+        merge: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if truncate not in ("refuse", "report"):
+            raise FinbenchError(f"hf-fast: truncate={truncate!r} is unknown; give truncate=refuse or truncate=report.")
+        super().__init__(pretrained, *args, **kwargs)
+        self.truncate = truncate
+        self.truncated_requests: set[tuple[str, int]] = set()
+        self._reasons: dict[tuple[object, ...], str] = {}
+        self._said: set[str] = set()
+        self._ids: dict[tuple[str, object], array[int]] = {}
+        self._characters = 0
+        if merge:
+            self._model = merged(self.model)
+
+    def _create_model(
+        self,
+        pretrained: str,
+        *,
+        quantization_config: Any = None,
+        load_in_8bit: bool = False,
+        load_in_4bit: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Load the model as `HFLM` does, quantised by bitsandbytes where that is asked for."""
+        if load_in_8bit or load_in_4bit:
+            if quantization_config is not None:
+                raise FinbenchError(
+                    f"{pretrained} is already quantised ({quantization_config.quant_method}): "
+                    "leave load_in_8bit and load_in_4bit out."
+                )
+            settings = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith(("bnb_", "llm_int8_"))}
+            quantization_config = bits_config(load_in_8bit, load_in_4bit, settings)
+        super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
+
+    def tok_encode(
+        self,
+        string: str,
+        add_special_tokens: bool | None = None,
+        left_truncate_len: int | None = None,
+        **kwargs: Any,
+    ) -> list[int]:
+        """Return the ids that `HFLM` gives; a text is tokenised once."""
+        ids = self._remembered((string, add_special_tokens), lambda: HFLM.tok_encode(self, string, add_special_tokens))
+        return ids[-left_truncate_len:] if left_truncate_len else ids
+
+    @property
+    def longest_input(self) -> int:
+        """Return how many tokens the model reads: its window less an adapter's virtual tokens."""
+        return int(self.max_length) - virtual_tokens(self.model)
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Return (log-likelihood, whether greedy decoding gives the answer) for each request.
+
+        Raises:
+            FinbenchError: a request is longer than the model reads (unless truncate="report"), or a value is NaN.
+        """
+        for request in requests:
+            context, answer = request.args
+            if self.backend == "seq2seq":
+                self._check_length(request, len(self.tok_encode(context)), self.max_length)
+            elif context:
+                self._check_length(request, len(self.tok_encode(context + answer)) - 1, self.longest_input)
+            else:
+                self._check_length(request, len(self.tok_encode(answer, False)), self.longest_input)
+        values: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        for request, (value, _) in zip(requests, values, strict=True):
+            _refuse_nan(request, value)
+        return values
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """Return the log-likelihood of each whole text, as `HFLM` does.
+
+        Raises:
+            FinbenchError: a value is NaN.
+        """
+        values: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        for request, value in zip(requests, values, strict=True):
+            _refuse_nan(request, value)
+        return values
+
+    def _loglikelihood_tokens(
+        self, requests: list[Encoded], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
+        """Score encoded (prompt, answer) pairs; what does not fit loses its left side."""
+        most = self.longest_input + 1  # an answer's last token is never read
+        queries = [Query((*context, *answer)[-most:], len(answer)) for _, context, answer in requests]
+        if any(query.answer >= len(query.tokens) for query in queries):
+            raise FinbenchError(
+                f"an answer alone fills the {self.longest_input} tokens that the model reads: choose a base with a "
+                "longer window, or a larger max_length if the base allows it."
+            )
+        longest = max((len(query.tokens) - 1 for query in queries), default=0)
+        if self._plain(longest):
+            values: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            return values
+        width = getattr(self.model.config.get_text_config(), "hidden_size", 0)
+        batch_size = override_bs or (None if self.batch_size == "auto" else self.batch_size)
+        with self._pass(len(requests), "loglikelihood", disable_tqdm) as advance:
+            budget = token_budget(batch_size, longest, width)
+            results = Scorer(SharedModel(self.model), budget, self.softmax_dtype, advance).score(queries)
+        for (strings, _, _), result in zip(requests, results, strict=True):
+            if strings is not None:  # windows of a rolling likelihood are cached as a whole by the caller
+                self.cache_hook.add_partial("loglikelihood", strings, result)
+        return results
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Return the text that follows each context, cut at its stop strings.
+
+        Raises:
+            FinbenchError: a context leaves no room for its answer (unless truncate="report").
+        """
+        groups: dict[str, list[int]] = {}
+        for number, request in enumerate(requests):
+            groups.setdefault(repr(request.args[1]), []).append(number)
+        answers: dict[int, str] = {}
+        for numbers in groups.values():
+            group = [requests[number] for number in numbers]
+            answers.update(zip(numbers, self._generate_alike(group, disable_tqdm), strict=True))
+        return [answers[number] for number in range(len(requests))]
+
+    def _generate_alike(self, requests: list[Instance], disable_tqdm: bool) -> list[str]:
+        """Answer requests that share their generation settings."""
+        given = requests[0].args[1]
+        settings = dict(normalize_gen_kwargs(given, self.max_gen_toks))
+        new_tokens = int(settings.pop("max_gen_toks"))
+        room = self.longest_input - new_tokens
+        contexts = [self._context_ids(request.args[0]) for request in requests]
+        for request, context in zip(requests, contexts, strict=True):
+            self._check_length(request, len(context), room, f" and an answer of up to {new_tokens}")
+        longest = min(max(map(len, contexts)), room) + new_tokens
+        if not _is_greedy(settings) or self.think_end_token is not None or self._plain(longest):
+            texts: list[str] = super().generate_until(requests, disable_tqdm)
+            return texts
+        settings.pop("temperature", None)  # 0, which generation without sampling does not take
+        stop = handle_stop_sequences(settings.pop("until", None), eos=self.tok_decode(self.eot_token_id, False))
+        batch_size = self.max_batch_size if self.batch_size == "auto" else self.batch_size
+        with self._pass(len(requests), "generate_until", disable_tqdm) as advance:
+            generator = Generator(SharedModel(self.model), self.tokenizer, batch_size, advance, **settings)
+            ids = generator.generate([tuple(context[-room:]) for context in contexts], stop, new_tokens)
+        answers = [postprocess_generated_text(self.tok_decode(answer), stop, None) for answer in ids]
+        for request, answer in zip(requests, answers, strict=True):
+            self.cache_hook.add_partial("generate_until", request.args, answer)
+        return answers
+
+    def _context_ids(self, context: str) -> list[int]:
+        """Return a context's ids as `HFLM` encodes it before generating; a text is tokenised once."""
+        return self._remembered((context, "context"), lambda: self.tok_batch_encode([context])[0][0].tolist())
+
+    def _remembered(self, key: tuple[str, object], encode: Callable[[], list[int]]) -> list[int]:
+        if key not in self._ids:
+            if self._characters > TOKENISED_CHARACTERS:
+                self._ids.clear()
+                self._characters = 0
+            self._ids[key] = array("l", encode())
+            self._characters += len(key[0])
+        return self._ids[key].tolist()
+
+    @contextmanager
+    def _pass(self, total: int, kind: str, disable_tqdm: bool) -> Iterator[Callable[[int], object]]:
+        """Set precision, attention and a progress bar for a run of passes; gives what moves the bar."""
+        precision = torch.autocast(
+            self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
+        )
+        bar = tqdm(total=total, disable=disable_tqdm or self.rank != 0, desc=f"Running {kind} requests")
+        with precision, maskable_attention(self.model), bar:
+            yield bar.update
+
+    def _plain(self, longest: int) -> bool:
+        """Return whether to leave it to `HFLM`, for inputs of up to `longest` tokens; the first time, say why."""
+        key = state(self.model)
+        size = window(self.model)
+        if size is not None and longest + virtual_tokens(self.model) > size:
+            reason = f"some layers see {size} tokens, fewer than the longest input"
+        else:
+            if key not in self._reasons:
+                self._reasons[key] = self._trial()
+            reason = self._reasons[key]
+        if reason and reason not in self._said:
+            self._said.add(reason)
+            logger.warning("hf-fast scores this model as hf does, without shared prefixes: %s", reason)
+        return bool(reason)
+
+    def _trial(self) -> str:
+        """Return why prefixes cannot be shared, "" if a small trial gives the plain forward pass's logits."""
+        if self.backend == "seq2seq":
+            return "it is an encoder-decoder model"
+        if reason := why_not(self.model):
+            return reason
+        try:
+            with self._pass(0, "trial", True):
+                differs = SharedModel(self.model).differs()
+        except Exception as error:  # whatever a family's code does with a cache it was not written for
+            return f"a trial with kept keys and values failed ({type(error).__name__}: {error})"
+        return "a trial with kept keys and values gave other logits" if differs else ""
+
+    def _check_length(self, request: Instance, length: int, room: int, beside: str = "") -> None:
+        """Refuse an input that is longer than the model reads, or note it where truncation is reported."""
+        if length <= room:
+            return
+        if self.truncate == "refuse" or room < 1:
+            raise FinbenchError(
+                f"{_name(request)}: the input has {length} tokens, the model reads {max(room, 0)}{beside}. Choose a "
+                "base with a longer window, or truncate=report to cut inputs on the left and count them."
+            )
+        self.truncated_requests.add((request.task_name or "", request.doc_id or 0))
+
+
+def _is_greedy(settings: Mapping[str, Any]) -> bool:
+    """Return whether each next token is simply the likeliest, for as many tokens as `max_gen_toks` says."""
+    return not settings["do_sample"] and settings.get("num_beams", 1) == 1 and "max_length" not in settings
+
+
+def _name(request: Instance) -> str:
+    """Return how a message names a request: its task and its row."""
+    row = request.doc.get("id", request.doc_id) if isinstance(request.doc, dict) else request.doc_id
+    return f"{request.task_name or 'a request'}, row {row}"
+
+
+def _refuse_nan(request: Instance, value: float) -> None:
+    if math.isnan(value):
+        raise FinbenchError(
+            f"{_name(request)}: the log-likelihood is NaN, so the model's answer means nothing. "
+            "Try dtype=float32, and check that the adapter was trained on this base."
+        )

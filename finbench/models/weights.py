@@ -1,0 +1,46 @@
+"""What changes a base's weights as it is loaded: bits to a weight, and an adapter folded in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from finbench.errors import FinbenchError
+from finbench.scoring.sharing import quantised
+
+MERGEABLE = ("LORA", "IA3")
+
+
+def bits_config(eight: bool, four: bool, settings: Mapping[str, Any]) -> Any:
+    """Return the `BitsAndBytesConfig` for 8-bit or 4-bit weights.
+
+    Raises:
+        FinbenchError: both are asked for, or a setting is unknown.
+    """
+    from transformers import BitsAndBytesConfig
+
+    if eight and four:
+        raise FinbenchError("load_in_8bit and load_in_4bit were both given: choose one.")
+    settings = {"bnb_4bit_quant_type": "nf4", **settings} if four else settings
+    try:
+        return BitsAndBytesConfig(load_in_8bit=eight, load_in_4bit=four, **settings)
+    except (TypeError, ValueError) as error:
+        raise FinbenchError(f"quantisation settings {dict(settings)} are not bitsandbytes' own: {error}") from error
+
+
+def merged(model: Any) -> Any:
+    """Return the base with its adapter folded into the weights, which changes the base in place.
+
+    Raises:
+        FinbenchError: there is no adapter, it cannot be folded in, or the base is quantised.
+    """
+    adapter = getattr(model, "active_peft_config", None)
+    if adapter is None:
+        raise FinbenchError("merge=True folds an adapter into its base, but none was given: add peft=FOLDER.")
+    kind = str(getattr(adapter.peft_type, "value", adapter.peft_type))
+    if kind not in MERGEABLE:
+        raise FinbenchError(f"merge=True cannot fold {kind} into the base, only {', '.join(MERGEABLE)}: leave it out.")
+    if quantised(model):
+        raise FinbenchError(
+            "merge=True would round the adapter to the quantised base's weights and change its answers: "
+            "leave merge out, or load the base without load_in_8bit and load_in_4bit."
+        )
+    return model.merge_and_unload(safe_merge=True)
