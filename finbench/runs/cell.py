@@ -1,0 +1,104 @@
+"""What a cell is: its key, from which its path follows, and its result as it stands in JSON."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from finbench.records import Metric
+
+SCHEMA_VERSION = 1
+# Enters every key; raised when a change of ours alters the numbers of an unchanged model on unchanged rows.
+ENGINE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CellKey:
+    """Everything a result depends on, and names to read it by.
+
+    `base` and `adapter` are names ("" for no adapter); what they stand for is said by the hashes (of the base's
+    configuration and weights, of the adapter's meaning and weights), so a result survives a move of the folder and
+    not a change in it. `rows_sha256` is over the rows that were scored, `engine` the model type with the version of
+    our scoring, `num_fewshot` the number of shots in the prompt, `limit` the row cap.
+    """
+
+    base: str
+    base_revision: str
+    base_sha256: str
+    adapter: str
+    adapter_sha256: str
+    precision: str
+    task: str
+    task_version: str
+    rows_sha256: str
+    prompt_sha256: str
+    engine: str
+    limit: int | None
+    clean: bool
+    truncate: str
+    num_fewshot: int
+
+    def digest(self) -> str:
+        """Return the first 12 hex digits of the SHA-256 over all fields."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def stem(self) -> str:
+        """Return where the cell lies in the folder of cells, without an extension: `task/base/adapter-digest`."""
+        return f"{slug(self.task)}/{slug(self.base)}/{slug(self.adapter or 'base')}-{self.digest()}"
+
+    def title(self) -> str:
+        """Return the cell's name for people."""
+        return f"{self.task} | {self.base}" + (f" + {self.adapter}" if self.adapter else "")
+
+
+def slug(name: str) -> str:
+    """Return the name as a file may be called on any system."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80] or "unnamed"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The result of one key, as `cell.schema.json` documents it; everything but the outcomes of single rows."""
+
+    key: CellKey
+    created: str
+    title: str
+    note: str
+    source: str
+    n_rows: int
+    n_clusters: int
+    metrics: Mapping[str, Metric]
+    per_class: Mapping[str, Mapping[str, float]]
+    confusion: Mapping[str, Any] | None
+    unparsed_share: float
+    truncated_share: float
+    elapsed_seconds: float
+    seconds_per_row: float
+    peak_bytes: int
+    resources: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str]
+    git: Mapping[str, Any] | None
+    command: str
+    flags: Mapping[str, Any]
+    adapter: Mapping[str, Any] | None
+    adapter_proof: Mapping[str, Any] | None
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+    def as_json(self) -> str:
+        """Return the text of the cell's file; keys are sorted, so equal cells are equal bytes."""
+        return json.dumps(asdict(self), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+_CELL_FIELDS = [one.name for one in fields(Cell)]
+
+
+def cell_of(record: Mapping[str, Any]) -> Cell:
+    """Return the cell of a record that fits the schema."""
+    values = {name: record[name] for name in _CELL_FIELDS}
+    values["key"] = CellKey(**record["key"])
+    values["metrics"] = {name: Metric(**metric) for name, metric in record["metrics"].items()}
+    return Cell(**values)

@@ -1,0 +1,82 @@
+"""Where a result comes from: the machine, the versions, the state of the checkout, the command."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from finbench.paths import PACKAGE
+
+PACKAGES = ("finbench", "lm-eval", "transformers", "peft", "torch", "accelerate", "datasets", "bitsandbytes")
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """Return processor, cores, memory in bytes, names of the GPUs and operating system."""
+    import psutil
+    import torch
+
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count() or 1,
+        "memory_bytes": int(psutil.virtual_memory().total),
+        "gpus": [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())],
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_state() -> dict[str, Any] | None:
+    """Return commit and whether tracked files differ from it, None where finbench runs from no checkout."""
+    checkout = PACKAGE.parent
+    if not (checkout / ".git").exists():  # an installed package may lie within some other project's checkout
+        return None
+    try:
+        commit = _git(checkout, "rev-parse", "HEAD")
+        # Results themselves are written while a matrix runs, so they do not count as changes.
+        changed = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!leaderboards")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "dirty": bool(changed)}
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(checkout), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+
+def command() -> str:
+    """Return what was typed, as a shell takes it."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def now() -> str:
+    """Return the time as UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
