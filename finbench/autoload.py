@@ -50,9 +50,7 @@ def _add_models(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 def _add_adapter_types(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Teach PEFT the bottleneck type, so that `peft=` loads such an adapter."""
-    from finbench.adapters.bottleneck import register
-
-    register()
+    import finbench.adapters.bottleneck  # registers itself
 
 
 HOOKS = {
