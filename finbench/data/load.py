@@ -112,15 +112,16 @@ def drop_leaks(rows: RowSet) -> RowSet:
     kept = [row for row in train if (row.text, row.xml) not in in_test]
     answers: dict[tuple[str, ...], set[str]] = {}
     for row in kept:
-        answers.setdefault(_asked(row), set()).add(row.label or row.answer)
-    clean = [row for row in kept if len(answers[_asked(row)]) == 1]
+        answers.setdefault(asked(row), set()).add(row.label or row.answer)
+    clean = [row for row in kept if len(answers[asked(row)]) == 1]
     dropped = dict(rows.dropped)
     dropped["train: text stands in test"] = len(train) - len(kept)
     dropped["train: repeated with another label"] = len(kept) - len(clean)
     return replace(rows, splits={**rows.splits, "train": tuple(clean)}, dropped=dropped)
 
 
-def _asked(row: Row) -> tuple[str, ...]:
+def asked(row: Row) -> tuple[str, ...]:
+    """Return what a row asks, whatever the wording: rows with equal ones should have equal answers."""
     # A question about an entity has many wordings, the order of its options among them, and one answer.
     return (row.text, row.entity or row.question, row.xml)
 

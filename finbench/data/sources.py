@@ -97,5 +97,5 @@ def _commit(files: Files) -> str:
     """Return the commit of downloaded files: the hub's cache names their folder `snapshots/COMMIT`."""
     commits = {path.parts[path.parts.index("snapshots") + 1] for path in files.values()}
     if len(commits) > 1:
-        raise FinbenchError(f"the hub changed during the download ({', '.join(sorted(commits))}); run the command again.")
+        raise FinbenchError(f"the hub changed during the download ({', '.join(sorted(commits))}): run it again.")
     return commits.pop()

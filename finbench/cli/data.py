@@ -1,0 +1,124 @@
+"""`finbench data audit`: what the rows of tasks can tell, printed and saved without any row.
+
+For example `FINBENCH_DATA=sample finbench data audit fin_fpb --tokenizer adapters/base`.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `finbench data`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    audit = actions.add_parser("audit", help="classes, repeats, leaks, effective number of rows, token lengths")
+    audit.add_argument("tasks", nargs="*", metavar="TASK", help="tasks or groups (default: all that come along)")
+    audit.add_argument("--tokenizer", metavar="FOLDER_OR_ID", help="count the tokens of whole prompts with it")
+    audit.add_argument("--clean-examples", type=int, default=0, metavar="N", help="show N texts cleaned")
+    audit.add_argument(
+        "--output", type=Path, metavar="FILE", help="where the numbers go (default: ./leaderboards/audit.json)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Audit the rows of the tasks, print two tables and save the numbers as JSON."""
+    from finbench.data.audit import audit
+    from finbench.data.load import read
+    from finbench.paths import leaderboards
+
+    entries: dict[str, dict[str, Any]] = {}
+    for task, rows in _datasets(options.tasks).items():
+        published = read(**rows)
+        entries[task] = asdict(audit(published))
+        if options.clean_examples:
+            texts = dict.fromkeys(row.text for row in published.splits["train"])
+            _print_cleaned(task, list(texts)[: options.clean_examples])
+    if options.tokenizer:
+        for task, lengths in _lengths(list(entries), options.tokenizer).items():
+            entries[task]["tokens"] = lengths
+    _print_rows(entries)
+    if options.tokenizer:
+        _print_tokens(entries)
+    output = options.output or leaderboards() / "audit.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"\nSaved to {output} (counts only, no row).")
+    return 0
+
+
+def _datasets(names: list[str]) -> dict[str, Mapping[str, Any]]:
+    """Return the arguments of `finbench.data.load.load` by task; lm-eval is loaded for groups and users' tasks."""
+    from finbench.data.load import DATASETS
+
+    bundled = {f"fin_{name}": {"dataset": name} for name in DATASETS}
+    if set(names) <= set(bundled):
+        return {name: bundled[name] for name in names or bundled}
+    from finbench.tasks import load_tasks
+
+    return {name: dict(task.config.dataset_kwargs) for name, task in load_tasks(names).items()}
+
+
+def _lengths(names: list[str], tokenizer_name: str) -> dict[str, dict[str, Any]]:
+    """Return the token lengths of every task's prompts by split, each with the longest answer that it may get."""
+    from finbench.data.audit import load_tokenizer, token_lengths
+    from finbench.tasks import load_tasks
+
+    tokenizer, window = load_tokenizer(tokenizer_name)
+    found: dict[str, dict[str, Any]] = {}
+    for name, task in load_tasks(names).items():
+        found[name] = {}
+        for split, docs in (("train", task.training_docs()), ("test", task.test_docs())):
+            prompts = [
+                task.fewshot_context(doc, task.config.num_fewshot)
+                + task.config.target_delimiter
+                + max(doc["choices"] or [doc["answer"]], key=len)
+                for doc in docs
+            ]
+            found[name][split] = asdict(token_lengths(prompts, tokenizer_name, tokenizer, window))
+    return found
+
+
+def _print_rows(entries: Mapping[str, Mapping[str, Any]]) -> None:
+    from tabulate import tabulate
+
+    headers = [
+        "task", "train", "used", "test", "classes in test", "largest", "repeated", "conflicts",
+        "train in test", "near", "effective test",
+    ]  # fmt: skip
+    table = []
+    for task, entry in entries.items():
+        train, test = entry["splits"]["train"], entry["splits"]["test"]
+        classes = ", ".join(f"{label} {share:.1%}" for label, share in test["shares"].items()) or "free answer"
+        table.append([
+            task, train["rows"], entry["used"]["train"], test["rows"], classes, f"{test['largest_share']:.1%}",
+            entry["both"]["duplicates"], entry["both"]["conflicts"], entry["exact"]["train_rows_in_test"],
+            entry["near"]["train_rows_in_test"], test["effective_rows"],
+        ])  # fmt: skip
+    print(tabulate(table, headers, tablefmt="github"))
+    print(f"\nSource of rows: {', '.join(sorted({entry['source'] for entry in entries.values()}))}.")
+    for task, entry in entries.items():
+        left_out = [f"{count} ({reason})" for reason, count in entry["dropped"].items() if count]
+        if left_out:
+            print(f"{task}: left out {', '.join(left_out)}.")
+
+
+def _print_tokens(entries: Mapping[str, Mapping[str, Any]]) -> None:
+    from tabulate import tabulate
+
+    table = []
+    for task, entry in entries.items():
+        for split, tokens in entry["tokens"].items():
+            over = "" if tokens["share_over_window"] is None else f"{tokens['share_over_window']:.1%}"
+            table.append([task, split, tokens["median"], tokens["max"], tokens["window"] or "not stated", over])
+    print("\nTokens of a whole prompt with its answer:\n")
+    print(tabulate(table, ["task", "split", "median", "max", "window", "over window"], tablefmt="github"))
+
+
+def _print_cleaned(task: str, texts: list[str]) -> None:
+    from finbench.data.clean import clean_text
+
+    for text in texts:
+        print(f"{task}\n  before: {text}\n  after:  {clean_text(text)}")
