@@ -100,8 +100,7 @@ class FastLM(HFLM):
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Return (log-likelihood, whether greedy decoding gives the answer) for each request.
 
-        Raises:
-            FinbenchError: a request is longer than the model reads (unless truncate="report"), or a value is NaN.
+        Raises `FinbenchError` if a request is longer than the model reads (unless truncate="report"), or a value is NaN.
         """
         for request in requests:
             context, answer = request.args
@@ -119,8 +118,7 @@ class FastLM(HFLM):
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Return the log-likelihood of each whole text, as `HFLM` does.
 
-        Raises:
-            FinbenchError: a value is NaN.
+        Raises `FinbenchError` if a value is NaN.
         """
         values: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         for request, value in zip(requests, values, strict=True):
@@ -155,8 +153,7 @@ class FastLM(HFLM):
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Return the text that follows each context, cut at its stop strings.
 
-        Raises:
-            FinbenchError: a context leaves no room for its answer (unless truncate="report").
+        Raises `FinbenchError` if a context leaves no room for its answer (unless truncate="report").
         """
         groups: dict[str, list[int]] = {}
         for number, request in enumerate(requests):

@@ -1,5 +1,6 @@
 """What changes a base's weights as it is loaded: bits to a weight, and an adapter folded in."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,25 +13,25 @@ MERGEABLE = ("LORA", "IA3")
 def bits_config(eight: bool, four: bool, settings: Mapping[str, Any]) -> Any:
     """Return the `BitsAndBytesConfig` for 8-bit or 4-bit weights.
 
-    Raises:
-        FinbenchError: both are asked for, or a setting is unknown.
+    Raises `FinbenchError` if both are asked for, or a setting is unknown.
     """
     from transformers import BitsAndBytesConfig
 
     if eight and four:
         raise FinbenchError("load_in_8bit and load_in_4bit were both given: choose one.")
+    known = inspect.signature(BitsAndBytesConfig.__init__).parameters
+    if unknown := set(settings) - set(known):
+        raise FinbenchError(
+            f"{', '.join(sorted(unknown))}: no such setting of bitsandbytes. Known: {', '.join(known)}."
+        )
     settings = {"bnb_4bit_quant_type": "nf4", **settings} if four else settings
-    try:
-        return BitsAndBytesConfig(load_in_8bit=eight, load_in_4bit=four, **settings)
-    except (TypeError, ValueError) as error:
-        raise FinbenchError(f"quantisation settings {dict(settings)} are not bitsandbytes' own: {error}") from error
+    return BitsAndBytesConfig(load_in_8bit=eight, load_in_4bit=four, **settings)
 
 
 def merged(model: Any) -> Any:
     """Return the base with its adapter folded into the weights, which changes the base in place.
 
-    Raises:
-        FinbenchError: there is no adapter, it cannot be folded in, or the base is quantised.
+    Raises `FinbenchError` if there is no adapter, it cannot be folded in, or the base is quantised.
     """
     adapter = getattr(model, "active_peft_config", None)
     if adapter is None:

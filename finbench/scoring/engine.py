@@ -14,8 +14,8 @@ from transformers import DynamicCache
 from finbench.scoring.prefix import Pack, Stem, chain, grow, pack, sort_rows
 from finbench.scoring.sharing import SharedModel
 
-# Bounds of the tokens in one pass. Below the first the weights are read for too little work; beyond `hidden size` the
-# attention among unrelated rows of a pack, which the mask throws away, costs more than larger products save.
+# Bounds of the tokens in one pass. Below the first the weights are read for too little work; beyond half the hidden
+# size the attention among unrelated rows, which the mask throws away, costs more than larger products save.
 LEAST_TOKENS, MOST_TOKENS = 256, 4096
 
 
@@ -38,7 +38,7 @@ class _Read:
 
 def token_budget(batch_size: int | None, longest: int, hidden_size: int) -> int:
     """Return the tokens a pass may hold: no more than `batch_size` whole rows; None leaves it to the model's width."""
-    most = min(max(hidden_size, LEAST_TOKENS), MOST_TOKENS)
+    most = min(max(hidden_size // 2, LEAST_TOKENS), MOST_TOKENS)
     return most if batch_size is None else max(min(batch_size * longest, most), LEAST_TOKENS)
 
 
