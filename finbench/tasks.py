@@ -28,6 +28,7 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
 
     Raises:
         FinbenchError: a name is unknown, or the rows of a task cannot be had.
+
     """
     manager = _manager(metadata)
     for name in names:

@@ -1,0 +1,1 @@
+"""What a run costs: measured while it runs, and predicted before."""

@@ -1,0 +1,125 @@
+"""Measures what a piece of work costs: seconds, processor, memory, and a GPU's memory, use and energy.
+
+One monitor serves training and scoring: `with Monitor() as monitor: ...; monitor.record()`.
+"""
+
+import os
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+INTERVAL_SECONDS = 0.5
+
+
+class Monitor:
+    """Samples this process in a thread while the `with` block runs."""
+
+    def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        self._interval = interval_seconds
+        self._stop = threading.Event()
+        self._cpu: list[float] = []
+        self._resident: list[int] = []
+        self._gpu: list[float] = []
+        self._elapsed = 0.0
+
+    def __enter__(self) -> "Monitor":
+        self._process = psutil.Process(os.getpid())
+        self._process.cpu_percent()
+        self._devices = _devices()
+        _reset_peaks(self._devices)
+        self._energy = _energy_millijoules(self._devices)
+        self._start = time.perf_counter()
+        self._sample()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._elapsed = time.perf_counter() - self._start
+        self._stop.set()
+        self._thread.join()
+        self._sample()
+        after = _energy_millijoules(self._devices)
+        self._joules = (sum(after) - sum(self._energy)) / 1000 if after and self._energy else None
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._interval):
+            self._sample()
+
+    def _sample(self) -> None:
+        self._cpu.append(self._process.cpu_percent())
+        self._resident.append(self._process.memory_info().rss)
+        use = _utilisation(self._devices)
+        if use is not None:
+            self._gpu.append(use)
+
+    def record(self) -> dict[str, Any]:
+        """Return what was measured, units in the names; what this machine cannot tell is None.
+
+        `cpu_percent_*` is of one core, so two busy cores are 200. `gpu_hours` is seconds x devices / 3600.
+        """
+        cpu = self._cpu[1:] or self._cpu
+        allocated, reserved = _peaks(self._devices)
+        return {
+            "elapsed_seconds": self._elapsed,
+            "cpu_percent_mean": sum(cpu) / len(cpu),
+            "cpu_percent_max": max(cpu),
+            "resident_peak_bytes": max(self._resident),
+            "gpu_peak_allocated_bytes": allocated,
+            "gpu_peak_reserved_bytes": reserved,
+            "gpu_utilisation_percent_mean": sum(self._gpu) / len(self._gpu) if self._gpu else None,
+            "gpu_energy_joules": self._joules,
+            "devices": len(self._devices),
+            "gpu_hours": self._elapsed * len(self._devices) / 3600 if self._devices else None,
+            "samples": len(self._resident),
+        }
+
+
+def _devices() -> list[int]:
+    import torch
+
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+
+
+def _reset_peaks(devices: list[int]) -> None:
+    import torch
+
+    for device in devices:
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peaks(devices: list[int]) -> tuple[list[int] | None, list[int] | None]:
+    import torch
+
+    if not devices:
+        return None, None
+    allocated = [torch.cuda.max_memory_allocated(device) for device in devices]
+    return allocated, [torch.cuda.max_memory_reserved(device) for device in devices]
+
+
+def _utilisation(devices: list[int]) -> float | None:
+    import torch
+
+    if not devices:
+        return None
+    try:
+        return sum(torch.cuda.utilization(device) for device in devices) / len(devices)
+    except (ModuleNotFoundError, RuntimeError):  # NVML's Python package or its driver is missing
+        return None
+
+
+def _energy_millijoules(devices: list[int]) -> list[int] | None:
+    if not devices:
+        return None
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return [pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(d)) for d in devices]
+    except Exception:  # NVML raises kinds of its own where a card does not count energy
+        return None

@@ -1,0 +1,1 @@
+"""Makes adapters: `finbench finetune RECIPE.yaml`."""

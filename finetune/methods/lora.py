@@ -1,0 +1,36 @@
+"""LoRA: a trained product of two thin matrices beside each chosen weight (Hu et al. 2021, arXiv:2106.09685)."""
+
+from typing import Any
+
+from finetune.methods import PEFT_TASK
+from finetune.recipe import Recipe
+
+# The attention's projections by family; PEFT's own choice for families not named here.
+ATTENTION = {
+    "gpt2": ["c_attn"],
+    "bert": ["query", "key", "value"],
+    "roberta": ["query", "key", "value"],
+    "distilbert": ["q_lin", "k_lin", "v_lin"],
+    "llama": ["q_proj", "k_proj", "v_proj"],
+    "mistral": ["q_proj", "k_proj", "v_proj"],
+    "qwen2": ["q_proj", "k_proj", "v_proj"],
+    "qwen3": ["q_proj", "k_proj", "v_proj"],
+}
+
+
+def apply(model: Any, recipe: Recipe, **variant: bool) -> Any:
+    """Return the model with LoRA; `variant` names PEFT's switches of its kin (use_dora, use_rslora)."""
+    from peft import LoraConfig, get_peft_model
+
+    modules = list(recipe.target_modules) if recipe.target_modules else ATTENTION.get(model.config.model_type)
+    config = LoraConfig(
+        task_type=PEFT_TASK[recipe.task_type],
+        r=recipe.r,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        bias=recipe.bias,
+        target_modules=modules,
+        fan_in_fan_out=model.config.model_type == "gpt2",  # its Conv1D holds weights transposed
+        **variant,
+    )
+    return get_peft_model(model, config)

@@ -1,0 +1,16 @@
+"""Prompt tuning: trained embeddings before the input (Lester et al. 2021, arXiv:2104.08691)."""
+
+from typing import Any
+
+from finetune.methods import PEFT_TASK
+from finetune.recipe import Recipe
+
+
+def apply(model: Any, recipe: Recipe) -> Any:
+    """Return the model with a trained prompt."""
+    from peft import PromptTuningConfig, get_peft_model
+
+    config = PromptTuningConfig(
+        task_type=PEFT_TASK[recipe.task_type], num_virtual_tokens=recipe.num_virtual_tokens
+    )
+    return get_peft_model(model, config)

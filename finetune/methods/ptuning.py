@@ -1,0 +1,18 @@
+"""P-tuning: a trained prompt whose embeddings come from a small network (Liu et al. 2021, arXiv:2103.10385)."""
+
+from typing import Any
+
+from finetune.methods import PEFT_TASK
+from finetune.recipe import Recipe
+
+
+def apply(model: Any, recipe: Recipe) -> Any:
+    """Return the model with a trained prompt encoder."""
+    from peft import PromptEncoderConfig, get_peft_model
+
+    config = PromptEncoderConfig(
+        task_type=PEFT_TASK[recipe.task_type],
+        num_virtual_tokens=recipe.num_virtual_tokens,
+        encoder_hidden_size=recipe.encoder_hidden_size or model.config.get_text_config().hidden_size,
+    )
+    return get_peft_model(model, config)

@@ -1,0 +1,161 @@
+"""A recipe: what is trained, how, and with what numbers. YAML key = field = command-line key."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from finbench.errors import FinbenchError
+
+Method = Literal["full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
+DEFAULTS = Path(__file__).parent / "recipes" / "_default.yaml"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of one training; `recipes/_default.yaml` documents them and holds the defaults."""
+
+    base: str
+    revision: str | None
+    task_type: Literal["causal", "classifier"]
+    tasks: tuple[str, ...]
+    limit: int | None
+    validation_share: float
+    num_fewshot: int | None
+    clean: bool
+    truncate: Literal["refuse", "drop"]
+    max_length: int | None
+    method: Method
+    bits: Literal[4, 8] | None
+    precision: Literal["float32", "bfloat16", "float16"]
+    from_adapter: str | None
+    r: int
+    alpha: float
+    dropout: float
+    bias: Literal["none", "all", "lora_only"]
+    target_modules: tuple[str, ...] | None
+    num_virtual_tokens: int
+    prefix_projection: bool
+    encoder_hidden_size: int | None
+    reduction_factor: float
+    placement: Literal["pfeiffer", "houlsby", "parallel"]
+    non_linearity: str
+    epochs: float
+    max_steps: int | None
+    batch_size: int
+    gradient_accumulation: int
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"]
+    eval_steps: int | None
+    best_by: str | None
+    early_stopping: int | None
+    class_weights: bool
+    sampling: Literal["none", "over", "under"]
+    gradient_checkpointing: bool
+    seed: int
+    report_to: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("r", "num_virtual_tokens", "batch_size", "gradient_accumulation"):
+            self._require(name, getattr(self, name) >= 1, "must be 1 or more")
+        for name in ("epochs", "learning_rate", "alpha", "reduction_factor"):
+            self._require(name, getattr(self, name) > 0, "must be above 0")
+        for name in ("limit", "max_steps", "eval_steps", "early_stopping", "max_length", "encoder_hidden_size"):
+            value = getattr(self, name)
+            self._require(name, value is None or value >= 1, "must be 1 or more, or null")
+        for name in ("warmup_steps", "weight_decay", "seed"):
+            self._require(name, getattr(self, name) >= 0, "must not be negative")
+        self._require("dropout", 0 <= self.dropout < 1, "must be at least 0 and below 1")
+        self._require("validation_share", 0 <= self.validation_share < 1, "must be at least 0 and below 1")
+        self._require("base", bool(self.base), "names no model: give an id on the hub or a folder, base=...")
+        self._require("tasks", bool(self.tasks), "names no task: give tasks=[fin_fpb]")
+        self._combinations()
+
+    def _combinations(self) -> None:
+        quantises = self.method == "qlora"
+        self._require("bits", not quantises or self.bits is not None, "must be 4 or 8 with method qlora")
+        self._require("bits", self.method != "full" or self.bits is None, "cannot go with method full: use qlora")
+        weighs = self.class_weights and self.task_type != "classifier"
+        self._require("class_weights", not weighs, "weighs a classifier's loss: use sampling with task_type causal")
+        several = self.task_type == "classifier" and len(self.tasks) > 1
+        self._require("tasks", not several, "must be one with task_type classifier, whose head has one set of labels")
+        stops = self.early_stopping is not None and (self.best_by is None or self.validation_share == 0)
+        self._require("early_stopping", not stops, "needs best_by and a validation_share above 0")
+
+    def _require(self, field: str, holds: bool, text: str) -> None:
+        if not holds:
+            raise FinbenchError(f"recipe: {field} {text} (given: {getattr(self, field)!r}).")
+
+    def sha256(self) -> str:
+        """Return a hash of all settings."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of a YAML file over the defaults, with `key=value` settings over both.
+
+    Raises:
+        FinbenchError: the file cannot be read, a key is unknown, or a value is out of its range.
+    """
+    if not path.is_file():
+        near = [p.name for p in DEFAULTS.parent.glob("*.yaml") if not p.name.startswith("_")]
+        raise FinbenchError(f"there is no recipe at {str(path)!r}. Those that come with finbench: {', '.join(near)}.")
+    settings = {**_mapping(DEFAULTS), **_known(_mapping(path), str(path))}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise FinbenchError(f"{override!r} is no setting: write key=value, such as epochs=1.")
+        settings.update(_known({key: yaml.safe_load(value)}, "the command line"))
+    hints = get_type_hints(Recipe)
+    return Recipe(**{name: _typed(name, value, hints[name]) for name, value in settings.items()})
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise FinbenchError(f"{path} is no YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise FinbenchError(f"{path} must hold `key: value` lines; it holds {type(found).__name__}.")
+    return found
+
+
+def _known(settings: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    names = [field.name for field in fields(Recipe)]
+    for key in settings:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
+            raise FinbenchError(f"{source}: a recipe has no key {key!r}; {hint}")
+    return settings
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """Return the value as the field's type, numbers and lists converted where nothing is lost."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for kind in kinds:
+        if value is None and kind is type(None):
+            return None
+        if get_origin(kind) is Literal and value in get_args(kind) and not isinstance(value, bool):
+            return value
+        if get_origin(kind) is tuple and isinstance(value, list | str):
+            parts = [value] if isinstance(value, str) else value
+            if all(isinstance(part, str) for part in parts):
+                return tuple(parts)
+        if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+            try:
+                return float(value)  # YAML takes 2e-4 for a string
+            except ValueError:
+                continue
+        if isinstance(kind, type) and type(value) is kind:
+            return value
+    allowed = [str(choice) for kind in kinds for choice in get_args(kind)] or [getattr(k, "__name__", str(k)) for k in kinds]
+    raise FinbenchError(f"recipe: {name} cannot be {value!r}; it takes {', '.join(allowed)}.")
