@@ -10,11 +10,26 @@ from typing import Any
 from finbench.errors import FinbenchError
 from finbench.paths import task_folders
 
+# lm-eval's own default, for tasks whose shot is not pinned: every run draws the same ones.
+SHOT_SEED = 1234
+TEMPLATES = (
+    "description",
+    "doc_to_text",
+    "doc_to_choice",
+    "doc_to_target",
+    "target_delimiter",
+    "fewshot_delimiter",
+    "gen_prefix",
+    "num_fewshot",
+    "output_type",
+    "generation_kwargs",
+    "process_results",
+)
 
 def _manager(metadata: Mapping[str, Any] | None = None) -> Any:
     from lm_eval.tasks import TaskManager
 
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of every task that makes its own rows
+    logging.getLogger("lm_eval.api.task").setLevel(logging.ERROR)  # it warns of every task that makes its own rows
     return TaskManager(include_path=task_folders(), include_defaults=False, metadata=dict(metadata or {}) or None)
 
 
@@ -39,24 +54,25 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
     tasks: dict[str, Any] = {}
     for name in names:  # one by one: lm-eval refuses a task that is named beside a group that holds it
         for found, task in manager.load([name])["tasks"].items():
+            task.set_fewshot_seed(SHOT_SEED)
             tasks.setdefault(found, task)
     return tasks
 
 
 def prompt_sha256(task: Any) -> str:
-    """Return a hash of all that shapes a task's prompts beside the rows: templates, delimiters, choices and the shot."""
-    config = task.config
-    shot = [dict(doc) for doc in task.fewshot_docs() or []] if config.num_fewshot else []
-    parts = {
-        "description": config.description,
-        "doc_to_text": str(config.doc_to_text),
-        "doc_to_choice": str(config.doc_to_choice),
-        "doc_to_target": str(config.doc_to_target),
-        "target_delimiter": config.target_delimiter,
-        "fewshot_delimiter": config.fewshot_delimiter,
-        "num_fewshot": config.num_fewshot,
-        "output_type": config.output_type,
-        "generation_kwargs": config.generation_kwargs,
-        "shot": shot,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    """Return a hash of all that shapes a task's prompts beside the rows: its templates, and its first row rendered.
+
+    The rendered prompt holds description, delimiters and the shot's text; the templates tell what other rows meet.
+    """
+    task.set_fewshot_seed(SHOT_SEED)
+    config, first = task.config, task.eval_docs[0]
+    parts = {key: _plain(config[key]) for key in TEMPLATES}
+    parts["clean"] = bool((config.metadata or {}).get("clean"))
+    parts["prompt"] = task.fewshot_context(first, config.num_fewshot or 0)
+    parts["choices"] = task.doc_to_choice(first) if config.doc_to_choice else None
+    task.set_fewshot_seed(SHOT_SEED)  # rendering may have drawn a shot: scoring draws the same one
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return f"{value.__module__}.{value.__qualname__}" if callable(value) else value

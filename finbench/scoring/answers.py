@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from finbench.errors import FinbenchError
@@ -12,12 +12,22 @@ from finbench.scoring.metrics import items_of
 
 Doc = Mapping[str, Any]
 
+# A prefix and a whole name: neither end may be a piece of a longer word or of another tag.
+TAG = re.compile(r"(?<![\w-])[A-Za-z][\w-]*:[A-Za-z]\w*(?![\w-]|:\w)")
+SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+NUMBER = re.compile(
+    r"(?<![\w.,-])(?P<sign>-?)[$€£]?(?P<digits>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,2})?)"
+    r"(?![\w-]|[.,]\d)(?:\s+(?P<scale>thousand|million|billion|trillion)\b)?",
+    re.IGNORECASE,
+)
+
 
 def choose(doc: Doc, results: Sequence[tuple[float, bool]]) -> Outcome:
     """Return the label with the highest log-likelihood; the first of equals wins.
 
     Raises:
         FinbenchError: a log-likelihood is not a number, so the model's answer means nothing.
+
     """
     scores = tuple(float(score) for score, _ in results)
     if any(math.isnan(score) for score in scores):
@@ -30,55 +40,62 @@ def choose(doc: Doc, results: Sequence[tuple[float, bool]]) -> Outcome:
 
 
 def read_label(doc: Doc, results: Sequence[str]) -> Outcome:
-    """Return the label that the answer's first line names, "" if it names none or several."""
+    """Return the label that the answer's first line names, "" if it names none, several, or what it is not."""
     return Outcome(doc["id"], doc["cluster"], doc["label"], label_in(results[0], doc["choices"]))
 
 
 def label_in(text: str, labels: Sequence[str]) -> str:
     """Return the one label that stands as whole words in the first line that is not empty, else ""."""
-    line = next((line for line in text.splitlines() if line.strip()), "").lower()
-    found = {}
+    line = first_line(text).lower()
+    found = []
     for label in sorted(labels, key=len, reverse=True):  # "strong negative" is read before "negative" could be
-        pattern = rf"(?<![\w-]){re.escape(label.lower())}(?![\w-])"
-        if re.search(pattern, line):
-            found[label] = True
+        pattern = rf"(?P<denied>\bnot (?:an? |the )?)?(?<![\w-]){re.escape(label.lower())}(?![\w-])"
+        named = list(re.finditer(pattern, line))
+        if any(match["denied"] for match in named):
+            return ""
+        if named:
+            found.append(label)
             line = re.sub(pattern, " ", line)
-    return next(iter(found)) if len(found) == 1 else ""
+    return found[0] if len(found) == 1 else ""
+
+
+def first_line(text: str) -> str:
+    """Return the first line that is not empty: what follows it is no answer but the model's own next question."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def read_tag(doc: Doc, results: Sequence[str]) -> Outcome:
     """Return the XBRL tag that the answer's first line gives, by its whole name."""
-    return Outcome(doc["id"], doc["cluster"], tag_in(doc["answer"]), tag_in(results[0]))
+    return Outcome(doc["id"], doc["cluster"], tag_in(doc["answer"]) or doc["answer"], tag_in(results[0]))
 
 
 def tag_in(text: str) -> str:
     """Return `prefix:Name` where the first line holds exactly one such tag, else ""."""
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    tags = set(re.findall(r"[A-Za-z][\w-]*:[A-Za-z]\w*", line))
+    tags = set(TAG.findall(first_line(text)))
     return tags.pop() if len(tags) == 1 else ""
 
 
 def read_value(doc: Doc, results: Sequence[str]) -> Outcome:
-    """Return the number that the answer's first line gives, normalised so that 3875393000000.0 equals 3875393000000."""
-    return Outcome(doc["id"], doc["cluster"], value_in(doc["answer"]), value_in(results[0]))
+    """Return the number that the answer's first line gives; where the row's answer is no number, the line itself."""
+    gold = number_in(doc["answer"])
+    if gold:
+        return Outcome(doc["id"], doc["cluster"], gold, number_in(results[0]))
+    return Outcome(doc["id"], doc["cluster"], plain_line(doc["answer"]), plain_line(results[0]))
 
 
-def value_in(text: str) -> str:
-    """Return the one number of the first line in plain digits, a date or word answer as it stands, "" if unreadable."""
-    line = next((line for line in text.splitlines() if line.strip()), "").strip().strip("`'\"")
-    whole = line.replace(",", "").lstrip("$").rstrip(".").strip()
-    numbers = [whole] if _is_number(whole) else re.findall(r"(?<![\w.-])-?\d[\d,]*(?:\.\d+)?(?![\w-])", line)
+def number_in(text: str) -> str:
+    """Return the one number of the first line in plain digits, so that 3875393000000.0 is 3875393000000, else ""."""
+    numbers = list(NUMBER.finditer(first_line(text).replace("\N{MINUS SIGN}", "-")))
     if len(numbers) != 1:
-        return "" if numbers else line.lower()
-    try:
-        number = Decimal(numbers[0].replace(",", ""))
-    except InvalidOperation:
         return ""
-    return format(number.normalize(), "f")
+    digits, scale = numbers[0]["sign"] + numbers[0]["digits"].replace(",", ""), numbers[0]["scale"]
+    number = Decimal(digits).scaleb(SCALES[scale.lower()] if scale else 0).normalize()
+    return format(number, "f") if number else "0"
 
 
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"-?\d+(\.\d+)?", text) is not None
+def plain_line(text: str) -> str:
+    """Return the first line without case, quotes, a full stop at its end and repeated spaces."""
+    return " ".join(first_line(text).strip("`'\"").rstrip(".").lower().split())
 
 
 Reader = Callable[[Doc, Sequence[Any]], Outcome]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from finbench.errors import FinbenchError
 from finbench.records import Metric, Outcome
 
 Floats = npt.NDArray[np.float64]
@@ -91,8 +92,14 @@ def summarise(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, M
 
     Shares (accuracy, unparsed) have the cluster-robust error of a mean (Liang and Zeger 1986); the others a bootstrap
     over clusters with a fixed seed.
+
+    Raises:
+        FinbenchError: there is no outcome.
+
     """
     clusters = [outcome.cluster for outcome in outcomes]
+    if not outcomes:
+        raise FinbenchError("no row was scored, so there is nothing to summarise; check the cap on rows.")
     hits = np.array([outcome.prediction == outcome.gold for outcome in outcomes], dtype=np.float64)
     unread = np.array([outcome.prediction == "" for outcome in outcomes], dtype=np.float64)
     shares = {
