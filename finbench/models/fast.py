@@ -100,7 +100,7 @@ class FastLM(HFLM):
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Return (log-likelihood, whether greedy decoding gives the answer) for each request.
 
-        Raises `FinbenchError` if a request is longer than the model reads (unless truncate="report"), or a value is NaN.
+        Raises `FinbenchError` if a request is longer than the model reads (unless truncate="report") or a value is NaN.
         """
         for request in requests:
             context, answer = request.args

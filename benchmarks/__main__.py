@@ -1,0 +1,32 @@
+"""Run one benchmark and print its comparisons as markdown and JSON: `python -m benchmarks scoring --rows 96`."""
+
+import argparse
+import importlib
+import json
+from dataclasses import asdict
+
+from benchmarks.machine import describe
+from benchmarks.report import markdown
+
+# A benchmark is a module with `measure(rows, dtype, device)`, which returns its comparisons.
+BENCHMARKS = {"scoring": 96, "filings": 24}  # with the rows that it takes by default
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("--rows", type=int, help="how many rows to score")
+    parser.add_argument("--dtype", nargs="+", default=["float32"], choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    measure = importlib.import_module(f"benchmarks.{given.name}").measure
+    rows = given.rows or BENCHMARKS[given.name]
+    found = [comparison for dtype in given.dtype for comparison in measure(rows, dtype, given.device)]
+    machine = describe(given.device)
+    print(markdown(found, machine))
+    print(json.dumps({"machine": machine, "comparisons": [asdict(comparison) for comparison in found]}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
