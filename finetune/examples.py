@@ -63,11 +63,14 @@ def _cut(docs: list[Any], share: float) -> tuple[list[Any], list[Any]]:
     return [d for d in docs if d["cluster"] not in held], [d for d in docs if d["cluster"] in held]
 
 
-def causal_examples(tasks: dict[str, Any], docs: dict[str, list[Any]], lm: Any, recipe: Recipe) -> tuple[list[Example], int]:
+def causal_examples(
+    tasks: dict[str, Any], docs: dict[str, list[Any]], lm: Any, recipe: Recipe
+) -> tuple[list[Example], int]:
     """Return examples of prompts and answers as `lm` (our model type around the base) encodes them for scoring.
 
     Raises:
         FinbenchError: a row is longer than the window and the recipe does not drop such rows.
+
     """
     examples, too_long = [], 0
     for name, task in tasks.items():
@@ -100,6 +103,7 @@ def classifier_examples(
 
     Raises:
         FinbenchError: a row has no classifier text, or is too long and the recipe does not drop such rows.
+
     """
     examples, too_long = [], 0
     room = min(lm.max_length, recipe.max_length or lm.max_length)

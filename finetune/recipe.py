@@ -104,6 +104,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises:
         FinbenchError: the file cannot be read, a key is unknown, or a value is out of its range.
+
     """
     if not path.is_file():
         near = [p.name for p in DEFAULTS.parent.glob("*.yaml") if not p.name.startswith("_")]
@@ -157,5 +158,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
                 continue
         if isinstance(kind, type) and type(value) is kind:
             return value
-    allowed = [str(choice) for kind in kinds for choice in get_args(kind)] or [getattr(k, "__name__", str(k)) for k in kinds]
+    allowed = [str(choice) for kind in kinds for choice in get_args(kind)] or [
+        getattr(k, "__name__", str(k)) for k in kinds
+    ]
     raise FinbenchError(f"recipe: {name} cannot be {value!r}; it takes {', '.join(allowed)}.")

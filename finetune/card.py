@@ -1,0 +1,131 @@
+"""What lies beside the weights: finbench's record (`finbench.json`) and a model card for the hub (`README.md`)."""
+
+import importlib.metadata
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from finbench import __version__
+from finbench.adapters.folder import WEIGHTS, base_sha256, write_record
+from finetune.recipe import Recipe
+from finetune.train import Trained
+
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "lm_eval", "datasets", "bitsandbytes")
+
+
+def describe(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
+    """Write the record and the card into the folder and return the record."""
+    record = _record(trained, recipe, command)
+    write_record(trained.folder, record)
+    (trained.folder / "README.md").write_text(card(record), encoding="utf-8")
+    return record
+
+
+def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
+    full = recipe.method == "full"
+    weights = sorted(trained.folder.glob("*.safetensors")) if full else [trained.folder / WEIGHTS]
+    return {
+        "finbench_version": __version__,
+        "method": recipe.method,
+        "task_type": "SEQ_CLS" if recipe.task_type == "classifier" else "CAUSAL_LM",
+        "labels": list(trained.labels),
+        "base": {
+            "id": recipe.base,
+            "revision": recipe.revision or "",
+            "sha256": base_sha256(recipe.base, recipe.revision),
+        },
+        "precision": f"{recipe.bits}bit" if recipe.bits else recipe.precision,
+        "tasks": list(recipe.tasks),
+        "rows": _rows(recipe),
+        "examples": {"train": len(trained.examples.train), "too_long": trained.examples.too_long},
+        "recipe": {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()},
+        "recipe_sha256": recipe.sha256(),
+        "resources": trained.resources,
+        "metrics": trained.metrics,
+        "history": trained.history,
+        "parameters": trained.parameters,
+        "adapter_bytes": sum(path.stat().st_size for path in weights),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES if _installed(name)},
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _rows(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Return source, hash, count and licence of the train rows of each task."""
+    from finbench.data.load import find, load, rows_sha256
+    from finbench.tasks import load_tasks
+
+    found = {}
+    for name, task in load_tasks(recipe.tasks).items():
+        settings = task.config.dataset_kwargs
+        rows = load(**settings)
+        train = rows.splits["train"]
+        bundled = rows.source == "sample"  # written for this project
+        licence = "" if settings["dataset"] == "file" else "MIT" if bundled else find(settings["dataset"]).licence
+        found[name] = {
+            "source": rows.source,
+            "sha256": rows_sha256(train),
+            "count": len(train),
+            "licence": licence,
+        }
+    return found
+
+
+def card(record: dict[str, Any]) -> str:
+    """Return the hub's model card: a YAML header with results in model-index form, then prose."""
+    base, tasks = record["base"]["id"], ", ".join(record["tasks"])
+    header = {
+        "base_model": base,
+        "library_name": "transformers" if record["method"] == "full" else "peft",
+        "tags": ["finance", "finbench", record["method"]],
+        "model-index": [{"name": Path(base).name + f"-{record['method']}", "results": _results(record)}],
+    }
+    resources = record["resources"]
+    lines = [
+        "---",
+        yaml.safe_dump(header, sort_keys=False).strip(),
+        "---",
+        f"# {record['method']} on {base} for {tasks}",
+        "",
+        f"Made by finbench {record['finbench_version']} on {record['created']} with",
+        "",
+        f"    {record['command']}",
+        "",
+        f"- {record['parameters']['trainable']:,} of {record['parameters']['total']:,} parameters trained, "
+        f"{record['adapter_bytes'] / 2**20:.2f} MiB of weights, precision {record['precision']}",
+        f"- {record['examples']['train']:,} train rows, {record['examples']['too_long']:,} left out as too long",
+        f"- {resources['elapsed_seconds']:.0f} seconds, {resources['resident_peak_bytes'] / 2**30:.2f} GiB at most",
+        *(
+            f"- rows of {name}: {rows['source']}, hash {rows['sha256'][:12]}, licence: {rows['licence'] or 'your own'}"
+            for name, rows in record["rows"].items()
+        ),
+        "",
+        "The results in the header are of rows held out of train, not of the test set. Everything else is in "
+        "`finbench.json`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _results(record: dict[str, Any]) -> list[dict[str, Any]]:
+    metrics = [
+        {"type": name, "value": round(value, 6), "name": f"{name} (validation)"}
+        for name, value in record["metrics"].items()
+        if name in ("accuracy", "f1_weighted")
+    ]
+    if not metrics:
+        return []
+    dataset = {"type": "+".join(record["tasks"]), "name": ", ".join(record["tasks"]), "split": "validation"}
+    return [{"task": {"type": "text-classification"}, "dataset": dataset, "metrics": metrics}]

@@ -1,0 +1,296 @@
+"""Trains a recipe: one loop for every method, on transformers' Trainer."""
+
+import inspect
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Trainer, TrainingArguments, set_seed
+
+from finbench.errors import FinbenchError
+from finbench.models.classifier import ClassifierLM
+from finbench.models.fast import FastLM
+from finbench.models.weights import bits_config
+from finbench.resources.monitor import Monitor
+from finbench.tasks import load_tasks
+from finetune import examples as making
+from finetune import methods
+from finetune.batches import collate
+from finetune.examples import Example, Examples
+from finetune.recipe import Recipe
+from finetune.validate import validation_metrics
+
+CHECKPOINTS = "checkpoints"
+IN_FRONT = ("PROMPT_TUNING", "P_TUNING")  # their virtual tokens stand before the input and have logits too
+FINISHED = "trainer_state.json"  # the Trainer writes it last but for pruning, so a checkpoint that has it is whole
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves behind: where it lies, what it saw and what it cost."""
+
+    folder: Path
+    labels: tuple[str, ...]
+    examples: Examples
+    metrics: dict[str, float]
+    history: list[dict[str, Any]]
+    resources: dict[str, Any]
+    parameters: dict[str, int]
+
+
+def train(recipe: Recipe, folder: Path) -> Trained:
+    """Train a recipe into a folder; a run of the same recipe that was stopped goes on from its last checkpoint.
+
+    Raises:
+        FinbenchError: the base cannot be loaded, rows do not fit, or the folder holds another recipe's result.
+
+    """
+    set_seed(recipe.seed)
+    checkpoint = _prepare(folder, recipe)
+    tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
+    labels = tuple(next(iter(tasks.values())).eval_docs[0]["choices"]) if recipe.task_type == "classifier" else ()
+    model, tokenizer = load_base(recipe, labels)
+    lm = _model_type(model, tokenizer, labels, recipe)
+    found = _examples(tasks, lm, recipe)
+    model = _with_method(model, recipe)
+    lm = _model_type(model, tokenizer, labels, recipe)
+    counts = _count(model)
+    trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found)
+    with Monitor() as monitor:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    metrics = trainer.evaluate() if found.validation else {}
+    if trainer.is_world_process_zero():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder) if recipe.method == "full" else None
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    kept = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
+    return Trained(folder, labels, found, kept, trainer.state.log_history, monitor.record(), counts)
+
+
+def _prepare(folder: Path, recipe: Recipe) -> str | None:
+    """Make the folder, and return the last whole checkpoint of this recipe in it."""
+    if (folder / "finbench.json").is_file():
+        raise FinbenchError(f"{str(folder)!r} holds a finished adapter. Give another --output, or remove it first.")
+    mark = folder / CHECKPOINTS / "recipe.sha256"
+    if mark.is_file() and mark.read_text() != recipe.sha256():
+        raise FinbenchError(
+            f"{str(folder)!r} holds the unfinished training of another recipe. Give another --output, or remove it."
+        )
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(recipe.sha256())
+    whole = [path.parent for path in mark.parent.glob(f"checkpoint-*/{FINISHED}")]
+    for broken in set(mark.parent.glob("checkpoint-*")) - set(whole):
+        shutil.rmtree(broken)
+    last = max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
+    return str(last) if last else None
+
+
+def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
+    """Return the base, with a head for the labels where there are any, and its tokenizer.
+
+    Raises:
+        FinbenchError: the weights cannot be had.
+
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+    options: dict[str, Any] = {"revision": recipe.revision or "main", "dtype": torch.float32}
+    if recipe.bits:
+        settings = {"bnb_4bit_compute_dtype": recipe.precision} if recipe.bits == 4 else {}
+        options["quantization_config"] = bits_config(recipe.bits == 8, recipe.bits == 4, settings)
+        options["dtype"] = getattr(torch, recipe.precision)
+    elif recipe.precision == "bfloat16" and recipe.method != "full":
+        options["dtype"] = torch.bfloat16  # only frozen weights; what is trained stays in float32
+    loader: Any = AutoModelForCausalLM
+    if labels:
+        loader = AutoModelForSequenceClassification
+        options |= {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "ignore_mismatched_sizes": True}
+        options["label2id"] = {label: n for n, label in enumerate(labels)}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(recipe.base, revision=recipe.revision or "main")
+        model = loader.from_pretrained(recipe.base, **options)
+    except (OSError, ValueError) as error:
+        raise FinbenchError(
+            f"the base {recipe.base!r} cannot be loaded: {str(error).strip().splitlines()[0]} "
+            "Check the id, the network and your access to it, or give a folder that holds the weights (base=FOLDER)."
+        ) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if model.config.get_text_config().pad_token_id is None:
+        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer
+
+
+def _model_type(model: Any, tokenizer: Any, labels: tuple[str, ...], recipe: Recipe) -> Any:
+    """Return the lm-eval model around the base that scoring uses, to encode and to validate with."""
+    if labels:
+        return ClassifierLM(pretrained=model, tokenizer=tokenizer, labels=labels, batch_size=64)
+    return FastLM(pretrained=model, tokenizer=tokenizer, batch_size=64)
+
+
+def _examples(tasks: dict[str, Any], lm: Any, recipe: Recipe) -> Examples:
+    docs, validation = making.split_rows(tasks, recipe)
+    make = making.classifier_examples if recipe.task_type == "classifier" else making.causal_examples
+    found, too_long = make(tasks, docs, lm, recipe)
+    if not found:
+        raise FinbenchError("no train row is left: all are longer than the model's window.")
+    train = making.balanced(found, recipe.sampling, recipe.seed)
+    return Examples(tuple(train), {name: rows for name, rows in validation.items() if rows}, too_long)
+
+
+def _with_method(model: Any, recipe: Recipe) -> Any:
+    if recipe.bits:
+        from peft import prepare_model_for_kbit_training
+
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=recipe.gradient_checkpointing)
+    if recipe.from_adapter is None:
+        return methods.apply(model, recipe)
+    from peft import PeftModel
+
+    from finbench.adapters.folder import match_base, read_adapter
+
+    adapter = read_adapter(recipe.from_adapter)
+    match_base(adapter, recipe.base)
+    return PeftModel.from_pretrained(model, str(adapter.path), is_trainable=True)
+
+
+def _count(model: nn.Module) -> dict[str, int]:
+    """Return how many parameters are trained and how many there are; a 4-bit weight packs two in a byte."""
+    if hasattr(model, "get_nb_trainable_parameters"):
+        trainable, total = model.get_nb_trainable_parameters()
+    else:
+        trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        total = sum(weight.numel() for weight in model.parameters())
+    return {"trainable": int(trainable), "total": int(total)}
+
+
+def _trainer(
+    recipe: Recipe,
+    folder: Path,
+    model: Any,
+    tokenizer: Any,
+    lm: Any,
+    tasks: dict[str, Any],
+    labels: tuple[str, ...],
+    found: Examples,
+) -> "RecipeTrainer":
+    from transformers import EarlyStoppingCallback
+
+    callbacks = [EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []
+    trainer = RecipeTrainer(
+        model=model,
+        args=_arguments(recipe, folder, bool(found.validation)),
+        train_dataset=_Rows(found.train),  # type: ignore[arg-type]
+        eval_dataset=_Rows(()) if found.validation else None,  # type: ignore[arg-type]
+        data_collator=lambda rows: collate(rows, tokenizer.pad_token_id, labels),
+        callbacks=callbacks,
+    )
+    trainer.validate = lambda: validation_metrics(lm, tasks, found.validation)
+    if recipe.class_weights:
+        trainer.weights = torch.tensor(making.class_weights(found.train, labels))
+    return trainer
+
+
+class _Rows(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """Examples as the Trainer samples them; `input_ids` gives it the lengths to group by."""
+
+    def __init__(self, rows: Sequence[Example]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        return {"input_ids": self.rows[place].input_ids, "example": self.rows[place]}
+
+
+def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArguments:
+    every = {"strategy": "steps" if recipe.eval_steps else "epoch", "steps": recipe.eval_steps or 500}
+    keeps_best = validates and recipe.best_by is not None
+    return TrainingArguments(
+        output_dir=str(folder / CHECKPOINTS),
+        num_train_epochs=recipe.epochs,
+        max_steps=recipe.max_steps or -1,
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=recipe.warmup_steps,
+        lr_scheduler_type=recipe.scheduler,
+        eval_strategy=every["strategy"] if validates else "no",
+        eval_steps=every["steps"],
+        save_strategy=every["strategy"],
+        save_steps=every["steps"],
+        save_total_limit=2,
+        load_best_model_at_end=keeps_best,
+        metric_for_best_model=f"eval_{recipe.best_by}" if keeps_best else None,
+        greater_is_better=recipe.best_by != "loss" if keeps_best else None,
+        logging_steps=20,
+        bf16=recipe.precision == "bfloat16",
+        fp16=recipe.precision == "float16",
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        train_sampling_strategy="group_by_length",
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        report_to=list(recipe.report_to) or "none",
+        label_names=["labels"],
+    )
+
+
+class RecipeTrainer(Trainer):  # type: ignore[misc]
+    """The Trainer with loss on the answer alone, the LM head run only there, and validation as scoring does it."""
+
+    weights: torch.Tensor | None = None
+    validate: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # the loss is divided by the rows or tokens of all accumulated batches
+        self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return the mean cross-entropy over answer tokens (causal) or rows (classifier)."""
+        labels = inputs.pop("labels")
+        if labels.dim() == 2:
+            read = (labels != -100).any(0).nonzero().squeeze(1)  # (K,) positions that some row's answer is read at
+            logits = self._logits_at(model, inputs, read).flatten(0, 1)  # (B * K, V)
+            labels = labels[:, read].flatten()
+        else:
+            logits = model(**inputs).logits  # (B, L)
+        weight = self.weights.to(logits.device) if self.weights is not None else None
+        total = nn.functional.cross_entropy(logits.float(), labels, weight, ignore_index=-100, reduction="sum")
+        count = (labels != -100).sum() if num_items_in_batch is None else num_items_in_batch
+        loss = total / count
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # gradients are averaged over processes, the count is of all
+        return (loss, {}) if return_outputs else loss
+
+    def _logits_at(self, model: Any, inputs: dict[str, Any], read: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, K, V) at these positions of the input, running the LM head only there where it can."""
+        bare = self.accelerator.unwrap_model(model)
+        settings = getattr(bare, "active_peft_config", None)
+        shift = settings.num_virtual_tokens if getattr(settings, "peft_type", "") in IN_FRONT else 0
+        base = bare.get_base_model() if settings is not None else bare
+        if "logits_to_keep" in inspect.signature(base.forward).parameters:
+            logits: torch.Tensor = model(**inputs, logits_to_keep=read + shift).logits
+            return logits
+        whole: torch.Tensor = model(**inputs).logits
+        return whole[:, read + shift]
+
+    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
+        """Score the validation rows as a run scores test rows."""
+        training = self.model.training
+        self.model.eval()
+        found = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}
+        self.model.train(training)
+        self.log(dict(found))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
