@@ -1,4 +1,4 @@
-"""Our tasks as lm-eval objects, without the scan of lm-eval's own 16,000 task files that costs plain `lm_eval` seconds."""
+"""Our tasks as lm-eval objects, without the scan of lm-eval's own 16,000 task files, which takes seconds."""
 
 import difflib
 import hashlib
