@@ -26,6 +26,7 @@ TEMPLATES = (
     "process_results",
 )
 
+
 def _manager(metadata: Mapping[str, Any] | None = None) -> Any:
     from lm_eval.tasks import TaskManager
 
