@@ -1,35 +1,47 @@
-"""An adapter's folder: what it holds, what it was made for, and a hash of what it means.
+"""An adapter's folder: what it holds, what it hashes to, and which base it was made for.
 
-Beside PEFT's `adapter_config.json` and `adapter_model.safetensors` lie a card (`README.md`) and finbench's record
-(`finbench.json`), which has what PEFT does not store: label names, the rows and the base it was trained on, its cost.
+Beside PEFT's adapter_config.json and adapter_model.safetensors lies finbench.json, the record of how the adapter was
+made; it keeps what PEFT does not, a classifier's label names above all. Adapters without a record can be read too.
 """
 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+from finbench.adapters.base_hash import base_sha256, sha256_of_file
 from finbench.errors import FinbenchError
 
 RECORD = "finbench.json"
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-# Keys of the configuration that say where and with what it was made, not what it computes.
-INCIDENTAL = {"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping", "runtime_config"}
+
+TaskType = Literal["CAUSAL_LM", "SEQ_CLS", "SEQ_2_SEQ_LM"]
+
+# Where an adapter was made, and by which versions: these do not change what it computes.
+NO_MEANING = {"base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "peft_version", "runtime_config"}
+
+__all__ = ["RECORD", "Adapter", "base_sha256", "hash_adapter", "match_base", "read_adapter", "write_record"]
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter in a folder; `labels` are a classifier's classes in the order of its head, empty for causal models."""
+    """An adapter on disk.
+
+    `method` is the record's, or PEFT's type in lower case; `base` the id or folder it was made on; `labels` a
+    classifier's label names in the order of its head (empty if unknown, and for language models); `precision` how the
+    base's weights were held in training ("" if unknown); `record` the content of finbench.json, empty without one.
+    """
 
     name: str
     path: Path
     sha256: str
     method: str
-    task_type: str
+    task_type: TaskType
     base: str
     labels: tuple[str, ...]
     precision: str
@@ -38,141 +50,191 @@ class Adapter:
 
 
 def read_adapter(path_or_hub_id: str) -> Adapter:
-    """Return the adapter in a folder, or of a hub id.
+    """Return the adapter that lies in a folder or on the hub.
 
     Raises:
-        FinbenchError: there is no adapter there, its weights are missing or not safetensors, or its record is broken.
+        FinbenchError: there is none, its weights are missing, broken or pickled, or its type is unknown.
 
     """
-    path = _located(path_or_hub_id)
-    config = _json(path / CONFIG)
-    if not (path / WEIGHTS).is_file():
-        pickled = (path / "adapter_model.bin").is_file()
-        raise FinbenchError(
-            f"the adapter {str(path)!r} has no {WEIGHTS}"
-            + (", only a pickled adapter_model.bin, which may run code when loaded" if pickled else "")
-            + ". Save it again with peft's save_pretrained (safetensors)."
-        )
-    record = _json(path / RECORD) if (path / RECORD).is_file() else {}
+    folder = _folder_of(path_or_hub_id)
+    config = _read_config(folder)
+    _check_weights(folder)
+    record = _read_record(folder)
+    recorded_base = record.get("base") or {}
     return Adapter(
-        name=path.name if Path(path_or_hub_id).is_dir() else path_or_hub_id,
-        path=path,
-        sha256=hash_adapter(path),
-        method=str(record.get("method") or config.get("peft_type", "")).lower(),
-        task_type=str(config.get("task_type") or record.get("task_type") or "CAUSAL_LM"),
-        base=str(config.get("base_model_name_or_path") or ""),
+        name=path_or_hub_id.rstrip("/").rpartition("/")[2] if not Path(path_or_hub_id).exists() else folder.name,
+        path=folder,
+        sha256=hash_adapter(folder),
+        method=str(record.get("method") or str(config.get("peft_type", "")).lower()),
+        task_type=_task_type(config, folder),
+        base=str(recorded_base.get("id") or config.get("base_model_name_or_path") or ""),
         labels=tuple(record.get("labels", ())),
-        precision=str(record.get("precision", "")),
-        size_bytes=(path / WEIGHTS).stat().st_size,
+        precision=str(record.get("precision") or ""),
+        size_bytes=(folder / WEIGHTS).stat().st_size,
         record=record,
     )
 
 
-def _located(path_or_hub_id: str) -> Path:
-    path = Path(path_or_hub_id)
-    if path.is_dir():
-        if not (path / CONFIG).is_file():
-            raise FinbenchError(
-                f"{str(path)!r} is no adapter: it has no {CONFIG}. A whole model is a base of its own: name it as `base`."
-            )
-        return path.resolve()
-    if path.is_absolute() or path_or_hub_id.count("/") != 1:
-        raise FinbenchError(
-            f"there is no adapter at {path_or_hub_id!r}: no such folder, and it is no hub id (owner/name)."
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        found = snapshot_download(path_or_hub_id, allow_patterns=["*.json", "*.safetensors", "README.md"])
-    except Exception as error:  # the hub client raises a dozen kinds
-        raise FinbenchError(
-            f"there is no adapter at {path_or_hub_id!r}: no such folder here, and the hub did not give it "
-            f"({type(error).__name__}). Check the path, the spelling and the network."
-        ) from error
-    return Path(found)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise FinbenchError(
-            f"{path} cannot be read as JSON ({error}). Restore it, or make the adapter again."
-        ) from error
-    if not isinstance(found, dict):
-        raise FinbenchError(f"{path} holds a {type(found).__name__}, not an object. Restore it.")
-    return found
-
-
 def hash_adapter(folder: Path) -> str:
-    """Return a hash of what an adapter computes: configuration, weights and label names, not path, card or costs."""
-    config = _json(folder / CONFIG)
-    record = _json(folder / RECORD) if (folder / RECORD).is_file() else {}
-    meaning = {key: value for key, value in config.items() if key not in INCIDENTAL and value is not None}
-    digest = hashlib.sha256(json.dumps([meaning, record.get("labels", [])], sort_keys=True).encode())
-    digest.update(file_sha256(folder / WEIGHTS).encode())
+    """Return a SHA-256 over what an adapter computes: its configuration's meaning, its weights and its labels.
+
+    The same adapter in another folder, with another card or made elsewhere has the same hash; one that was retrained in
+    place has another.
+
+    Raises:
+        FinbenchError: the folder holds no adapter.
+
+    """
+    config = {key: value for key, value in _read_config(folder).items() if key not in NO_MEANING}
+    _check_weights(folder)
+    digest = hashlib.sha256(json.dumps(_ordered(config), sort_keys=True).encode())
+    digest.update(sha256_of_file(folder / WEIGHTS).encode())
+    digest.update(json.dumps(_read_record(folder).get("labels", [])).encode())
     return digest.hexdigest()
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write the record beside an adapter or a model, whole or not at all."""
-    temporary = folder / f".{RECORD}.tmp"
-    temporary.write_text(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / RECORD)
+    """Write finbench.json into an adapter's (or a whole model's) folder, so that it is there whole or not at all.
 
-
-def match_base(adapter: Adapter, base: str) -> None:
-    """Check that an adapter was made for this base.
+    Keys: finbench_version, method, task_type, labels, base {id, revision, sha256}, precision, tasks, rows {task:
+    {source, sha256, count}}, recipe, recipe_sha256, resources, metrics, parameters {trainable, total}, adapter_bytes,
+    versions {package: version}, created.
 
     Raises:
-        FinbenchError: it was made for another: the hashes in its record and of the base differ.
+        FinbenchError: the labels are no list of different names.
 
     """
-    made_for = adapter.record.get("base", {}).get("sha256")
-    if made_for and made_for != base_sha256(base):
+    _check_labels(record, folder)
+    half_written = folder / f".{RECORD}.{os.getpid()}"
+    half_written.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    half_written.replace(folder / RECORD)
+
+
+def match_base(adapter: Adapter, base: str, revision: str | None = None) -> None:
+    """Refuse a base that the adapter was not made for.
+
+    Where the adapter's record has its base's hash, the hashes decide, whatever the paths. Without one, they decide if
+    the folder that it names is there, and two ids of the hub are compared by their last part. Other paths prove
+    nothing: there the sizes decide when PEFT loads the adapter.
+
+    Raises:
+        FinbenchError: the adapter was made for another base.
+
+    """
+    recorded = (adapter.record.get("base") or {}).get("sha256")
+    if recorded:
+        if base_sha256(base, revision) == recorded:
+            return
+        here = f"{base} at revision {revision}" if revision else base
         raise FinbenchError(
-            f"the adapter {adapter.name!r} was made for {adapter.record['base'].get('id')!r} "
-            f"(hash {made_for[:12]}), not for {base!r} (hash {base_sha256(base)[:12]}). "
-            "Score it on its own base, or train one for this base."
+            f"the adapter {adapter.name} was made for another base: for {adapter.base} (hash {recorded[:12]}), not for "
+            f"{here} (hash {base_sha256(base, revision)[:12]}). Give it its own base, or train one for this base."
+        )
+    if not adapter.base or adapter.base == base:
+        return
+    if Path(adapter.base).is_dir():
+        differs = base_sha256(adapter.base) != base_sha256(base, revision)
+    else:
+        both_ids = _is_hub_id(adapter.base) and not Path(base).is_dir()
+        differs = both_ids and Path(adapter.base).name.lower() != Path(base).name.lower()
+    if differs:
+        raise FinbenchError(
+            f"the adapter {adapter.name} was made for {adapter.base}, not for {base}. Give it its own base; if both "
+            f"are the same model, name this one as `base_model_name_or_path` in {adapter.path / CONFIG}."
         )
 
 
-def base_sha256(base: str, revision: str | None = None) -> str:
-    """Return a hash of a base's configuration and weights, "" where it lies in no folder and in no cache.
+def _folder_of(given: str) -> Path:
+    path = Path(given).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise FinbenchError(f"{given} is a file: give the adapter's folder, the one with {CONFIG}.")
+    if not _is_hub_id(given):
+        raise FinbenchError(f"there is no folder {given}: give an adapter's folder or its id on the hub.")
+    from huggingface_hub import snapshot_download
 
-    Files are read once as long as their size and time of change stay the same.
-    """
-    folder = _base_folder(base, revision)
-    if folder is None:
-        return ""
-    names = sorted(p.name for p in folder.iterdir() if p.suffix == ".safetensors" or p.name in _OTHER_WEIGHTS)
-    digest = hashlib.sha256()
-    for name in ["config.json", *names]:
-        if (folder / name).is_file():
-            digest.update(f"{name}:{file_sha256(folder / name)}\n".encode())
-    return digest.hexdigest()
-
-
-_OTHER_WEIGHTS = ("pytorch_model.bin", "vocab.json", "tokenizer.json")
-
-
-def _base_folder(base: str, revision: str | None) -> Path | None:
-    if Path(base).is_dir():
-        return Path(base)
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(base, "config.json", revision=revision)
-    return Path(found).parent if isinstance(found, str) else None
+    try:
+        return Path(snapshot_download(given, allow_patterns=[CONFIG, WEIGHTS, "adapter_model.bin", RECORD]))
+    except (OSError, ValueError) as error:
+        raise FinbenchError(
+            f"{given} is no folder here, and as an id it cannot be had from the hub ({_first_line(error)}). "
+            "Check the name, the network and, for a gated adapter, your login."
+        ) from error
 
 
-_HASHES: dict[tuple[str, int, int], str] = {}
+def _read_config(folder: Path) -> dict[str, Any]:
+    if (folder / CONFIG).is_file():
+        return _read_json(folder / CONFIG)
+    if (folder / "config.json").is_file():
+        raise FinbenchError(f"{folder} holds a whole model, no adapter: give it as the base, not as the adapter.")
+    raise FinbenchError(f"{folder} is no adapter's folder: it has no {CONFIG}. `finbench finetune` and PEFT write one.")
 
 
-def file_sha256(path: Path) -> str:
-    """Return the hash of a file's bytes."""
-    stat = path.stat()
-    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-    if key not in _HASHES:
-        with path.open("rb") as opened:
-            _HASHES[key] = hashlib.file_digest(opened, "sha256").hexdigest()
-    return _HASHES[key]
+def _read_record(folder: Path) -> dict[str, Any]:
+    if not (folder / RECORD).is_file():
+        return {}
+    record = _read_json(folder / RECORD)
+    _check_labels(record, folder)
+    return record
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FinbenchError(f"{path} cannot be read as JSON ({error}): save the adapter again.") from error
+    if not isinstance(content, dict):
+        raise FinbenchError(f"{path} holds a {type(content).__name__} where an object belongs: save the adapter again.")
+    return content
+
+
+def _task_type(config: Mapping[str, Any], folder: Path) -> TaskType:
+    for kind in get_args(TaskType):
+        if config.get("task_type") == kind:
+            return kind
+    raise FinbenchError(
+        f"{folder / CONFIG}: task_type is {config.get('task_type')!r}; write the one it was trained for there, of "
+        f"{', '.join(get_args(TaskType))}."
+    )
+
+
+def _ordered(value: Any) -> Any:
+    """Return a configuration with its lists of names sorted: PEFT saves them from sets, in any order."""
+    if isinstance(value, Mapping):
+        return {key: _ordered(part) for key, part in value.items()}
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return sorted(value)
+    return value
+
+
+def _check_labels(record: Mapping[str, Any], folder: Path) -> None:
+    labels = record.get("labels", [])
+    good = isinstance(labels, list | tuple) and all(isinstance(label, str) and label for label in labels)
+    if not good or len({label.lower() for label in labels}) != len(labels):
+        raise FinbenchError(f"{folder / RECORD}: labels is {labels!r}; a list of different names belongs there.")
+
+
+def _check_weights(folder: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    if not (folder / WEIGHTS).is_file():
+        if (folder / "adapter_model.bin").is_file():
+            raise FinbenchError(
+                f"the adapter in {folder} is a pickle (adapter_model.bin), which can run any code when it is loaded. "
+                f"Have its maker save it as {WEIGHTS}."
+            )
+        raise FinbenchError(f"the adapter in {folder} has no weights: {WEIGHTS} is missing. Save or copy it again.")
+    try:
+        with safe_open(folder / WEIGHTS, framework="np"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise FinbenchError(f"{folder / WEIGHTS} is broken ({error}): save or copy the adapter again.") from error
+
+
+def _is_hub_id(given: str) -> bool:
+    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", given) is not None and not given.startswith(".")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
