@@ -75,6 +75,6 @@ def llama(dtype: torch.dtype, device: str) -> LlamaForCausalLM:
     if device.startswith("cuda"):
         shape = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32}
         shape |= {"num_key_value_heads": 8, "vocab_size": 128_256}
-    config = LlamaConfig(**shape, max_position_embeddings=8192, rope_theta=500_000.0, bos_token_id=0, eos_token_id=0)
+    config = LlamaConfig(**shape, max_position_embeddings=8192, initializer_range=0.05, bos_token_id=0, eos_token_id=0)
     with torch.device(device):
         return LlamaForCausalLM(config).to(dtype).eval()

@@ -27,6 +27,21 @@ logger = logging.getLogger(__name__)
 Encoded = tuple[tuple[str, str] | None, list[int], list[int]]
 # The ids of this many characters of text are kept, so that a task's rows are tokenised once for all adapters.
 TOKENISED_CHARACTERS = 200_000_000
+# Once started, answers grow by a token a pass, which many rows share: more rows pay even on narrow models.
+GENERATED_WIDTH = 4096
+# Settings of a request, and a model's own, that leave the likeliest token the next one.
+GREEDY_SETTINGS = {"do_sample", "temperature", "until"}
+HARMLESS_DEFAULTS = {
+    *("bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "cache_implementation", "use_cache"),
+    *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "max_length", "max_new_tokens"),
+    *(
+        "_from_model_config",
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict_in_generate",
+        "trust_remote_code",
+    ),
+}
 
 
 class FastLM(HFLM):
@@ -141,9 +156,8 @@ class FastLM(HFLM):
             values: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
             return values
         width = getattr(self.model.config.get_text_config(), "hidden_size", 0)
-        batch_size = override_bs or (None if self.batch_size == "auto" else self.batch_size)
         with self._pass(len(requests), "loglikelihood", disable_tqdm) as advance:
-            budget = token_budget(batch_size, longest, width)
+            budget = token_budget(self._batch_size(override_bs), longest, width)
             results = Scorer(SharedModel(self.model), budget, self.softmax_dtype, advance).score(queries)
         for (strings, _, _), result in zip(requests, results, strict=True):
             if strings is not None:  # windows of a rolling likelihood are cached as a whole by the caller
@@ -174,19 +188,25 @@ class FastLM(HFLM):
         for request, context in zip(requests, contexts, strict=True):
             self._check_length(request, len(context), room, f" and an answer of up to {new_tokens}")
         longest = min(max(map(len, contexts)), room) + new_tokens
-        if not _is_greedy(settings) or self.think_end_token is not None or self._plain(longest):
+        simple = _is_greedy(settings, self.model.generation_config) and self.think_end_token is None
+        if not simple or self._plain(longest):
             texts: list[str] = super().generate_until(requests, disable_tqdm)
             return texts
-        settings.pop("temperature", None)  # 0, which generation without sampling does not take
         stop = handle_stop_sequences(settings.pop("until", None), eos=self.tok_decode(self.eot_token_id, False))
-        batch_size = self.max_batch_size if self.batch_size == "auto" else self.batch_size
+        eos = self.model.generation_config.eos_token_id
         with self._pass(len(requests), "generate_until", disable_tqdm) as advance:
-            generator = Generator(SharedModel(self.model), self.tokenizer, batch_size, advance, **settings)
-            ids = generator.generate([tuple(context[-room:]) for context in contexts], stop, new_tokens)
+            budget = token_budget(self._batch_size(None), longest, GENERATED_WIDTH)
+            ends = eos if isinstance(eos, list) else [eos]
+            generator = Generator(SharedModel(self.model), self.tokenizer, budget, ends, advance)
+            ids = generator.generate([context[-room:] for context in contexts], stop, new_tokens)
         answers = [postprocess_generated_text(self.tok_decode(answer), stop, None) for answer in ids]
         for request, answer in zip(requests, answers, strict=True):
             self.cache_hook.add_partial("generate_until", request.args, answer)
         return answers
+
+    def _batch_size(self, override: int | None) -> int | None:
+        """Return the rows of a batch, None for `batch_size=auto`."""
+        return override or (None if self.batch_size == "auto" else self.batch_size)
 
     def _context_ids(self, context: str) -> list[int]:
         """Return a context's ids as `HFLM` encodes it before generating; a text is tokenised once."""
@@ -251,9 +271,10 @@ class FastLM(HFLM):
         self.truncated_requests.add((request.task_name or "", request.doc_id or 0))
 
 
-def _is_greedy(settings: Mapping[str, Any]) -> bool:
-    """Return whether each next token is simply the likeliest, for as many tokens as `max_gen_toks` says."""
-    return not settings["do_sample"] and settings.get("num_beams", 1) == 1 and "max_length" not in settings
+def _is_greedy(settings: Mapping[str, Any], defaults: Any) -> bool:
+    """Return whether each next token is simply the likeliest, by the request's settings and the model's defaults."""
+    changed = {name for name, value in defaults.to_diff_dict().items() if value is not None}
+    return not settings["do_sample"] and set(settings) <= GREEDY_SETTINGS and changed <= HARMLESS_DEFAULTS
 
 
 def _name(request: Instance) -> str:

@@ -1,104 +1,97 @@
-"""Greedy answers that start from shared prefixes: what contexts share is computed once and expanded to their batch."""
+"""Greedy answers that start from shared prefixes: rows grow side by side in one tree, over one copy of their prefix."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import DynamicCache
 
 from finbench.scoring.engine import free_memory
-from finbench.scoring.prefix import Stem, chain, grow, sort_rows
-from finbench.scoring.sharing import SharedModel, copied
-
-
-class StopStrings(StoppingCriteria):
-    """Ends each row on its own once its last new tokens, decoded, hold a stop string."""
-
-    def __init__(self, tokenizer: Any, stop: Sequence[str], prompt_length: int) -> None:
-        self.tokenizer, self.stop, self.prompt_length = tokenizer, [text for text in stop if text], prompt_length
-        lengths = [len(tokenizer.encode(text, add_special_tokens=False)) for text in self.stop]
-        # A stop string may come out in other tokens than the tokenizer would choose: look two further back.
-        self.tail = max(lengths, default=0) + 2
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        """Return which rows (B,) are done."""
-        tails = self.tokenizer.batch_decode(input_ids[:, self.prompt_length :][:, -self.tail :])
-        return torch.tensor([any(text in tail for text in self.stop) for tail in tails], device=input_ids.device)
+from finbench.scoring.prefix import Pack, Stem, chain, grow, pack, sort_rows
+from finbench.scoring.sharing import SharedModel
 
 
 class Generator:
     """Continues contexts greedily on one model as it is now; keeps nothing once `generate` has returned.
 
-    `batch_size` is halved when memory runs out; `settings` go to the model's own `generate`, and `advance(n)` is told
-    of n more finished contexts.
+    `budget` is the number of tokens in a first pass (it is halved when memory runs out), `eos` the ids that end an
+    answer, and `advance(n)` is told of n more finished contexts.
     """
 
     def __init__(
         self,
         model: SharedModel,
         tokenizer: Any,
-        batch_size: int,
-        advance: Callable[[int], object],
-        **settings: Any,
+        budget: int,
+        eos: Collection[int],
+        advance: Callable[[int], object] = lambda count: None,
     ) -> None:
-        self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
-        self.advance, self.settings = advance, settings
+        self.model, self.tokenizer, self.budget, self.eos, self.advance = model, tokenizer, budget, eos, advance
 
-    def generate(self, contexts: Sequence[tuple[int, ...]], stop: Sequence[str], new_tokens: int) -> list[list[int]]:
-        """Return for each context at most `new_tokens` token ids that follow it, with what ended it and padding."""
-        self._stop, self._new_tokens = stop, new_tokens
-        # A context's last token must not lie in a stem, for generation starts by reading it: made negative, it equals
+    def generate(self, contexts: Sequence[Sequence[int]], stop: Sequence[str], new_tokens: int) -> list[list[int]]:
+        """Return for each context the token ids that follow it, at most `new_tokens`, with those that ended it."""
+        self._stop, self._new_tokens = [text for text in stop if text], new_tokens
+        # A stop string may come out in other tokens than the tokenizer would choose: look two further back, as lm-eval.
+        lengths = [len(self.tokenizer.encode(text, add_special_tokens=False)) for text in self._stop]
+        self._tail = max(lengths, default=0) + 2
+        # A context's last token must not lie in a stem, for the answer starts by reading it: made negative, it equals
         # no other token, and no context is a prefix of another.
         self._rows = sort_rows([(*context[:-1], -1 - context[-1]) for context in contexts])
         self._answers: dict[int, list[int]] = {}
-        self._waiting = [self._rows.row_of.count(row) for row in range(len(self._rows.tokens))]
-        with torch.no_grad():
-            self._visit(grow(self._rows, lambda rows, beyond: rows), self.model.root())
+        self._visit(grow(self._rows, lambda rows, beyond: -(-beyond // self.budget)), self.model.root())
         return [self._answers[row] for row in self._rows.row_of]
 
-    def _visit(self, stem: Stem, past: Any) -> None:
-        """Run a stem, the stems that continue it, and its own rows, longest first."""
+    def _visit(self, stem: Stem, past: DynamicCache) -> None:
+        """Run a stem, the stems that continue it, and its own rows."""
         if stem.stop > stem.start:
             past = self.model.run(chain(self._rows, stem.first, stem.start, stem.stop), past, [])[1]
         for branch in stem.branches:
             self._visit(branch, past)
-        left = sorted(stem.rows, key=lambda row: -len(self._rows.tokens[row]))
+        left = list(stem.rows)
         while left:
-            taken = left[: self.batch_size]
+            tree = pack(self._rows, left, stem.stop, self.budget)
+            taken = left[: len(tree.paths)]
             try:
-                self._run(taken, stem, past)
+                answers = self._run(tree, taken, past)
             except torch.OutOfMemoryError:
                 if len(taken) == 1:
                     raise
-                self.batch_size = len(taken) // 2
-                taken = []
-            if not taken:  # outside the handler, whose exception holds on to the failed batch
+                self.budget = min(self.budget, len(tree.tokens)) // 2
+                taken, answers = [], []
+            if not taken:  # outside the handler, whose exception holds on to the failed pass
                 free_memory()
+            self._answers.update(zip(taken, answers, strict=True))
             left = left[len(taken) :]
-            self.advance(sum(self._waiting[row] for row in taken))
+            done = set(taken)
+            self.advance(sum(row in done for row in self._rows.row_of))
 
-    def _run(self, batch: Sequence[int], stem: Stem, past: Any) -> None:
-        """Continue a batch of rows from the stem: prefix, left padding, the rest of the row."""
-        prefix = list(self._rows.tokens[stem.first][: stem.stop])
-        # Ids under virtual tokens are never read, only counted.
-        prefix = [self.tokenizer.pad_token_id] * self.model.virtual_tokens + prefix
-        rests = [[*row[stem.stop : -1], -1 - row[-1]] for row in (self._rows.tokens[number] for number in batch)]
-        width = max(len(rest) for rest in rests)
-        padding = [width - len(rest) for rest in rests]
-        pad = self.tokenizer.pad_token_id
-        ids = [prefix + [pad] * more + rest for more, rest in zip(padding, rests, strict=True)]
-        mask = [[1] * len(prefix) + [0] * more + [1] * (width - more) for more in padding]
-        cache = copied(past)
-        cache.batch_repeat_interleave(len(batch))
-        length = len(prefix) + width
-        output = self.model.inner.generate(
-            input_ids=torch.tensor(ids, device=self.model.device),
-            attention_mask=torch.tensor(mask, device=self.model.device),
-            past_key_values=cache,
-            max_length=length + self._new_tokens,
-            stopping_criteria=StoppingCriteriaList([StopStrings(self.tokenizer, self._stop, length)]),
-            pad_token_id=pad,
-            use_cache=True,
-            **self.settings,
-        )
-        self._answers.update(zip(batch, output[:, length:].tolist(), strict=True))
+    def _run(self, tree: Pack, taken: Sequence[int], past: DynamicCache) -> list[list[int]]:
+        """Return the answers of a tree's rows: one pass over the tree, then one a token over the rows still open."""
+        tree = replace(tree, tokens=tuple(token if token >= 0 else -1 - token for token in tree.tokens))
+        logits, cache = self.model.run(tree, past, [path[-1] for path in tree.paths])
+        kept = past.get_seq_length()
+        seen = torch.zeros(len(taken), kept + len(tree.tokens), dtype=torch.bool, device=self.model.device)
+        seen[:, :kept] = True
+        for place, path in enumerate(tree.paths):
+            seen[place, [kept + slot for slot in path]] = True
+        answers: list[list[int]] = [[] for _ in taken]
+        growing = list(range(len(taken)))
+        while True:
+            for place, token in zip(growing, logits.argmax(-1).tolist(), strict=True):
+                answers[place].append(token)
+            still = [index for index, place in enumerate(growing) if not self._is_done(answers[place])]
+            growing = [growing[index] for index in still]
+            if not growing:
+                return answers
+            itself = torch.eye(len(growing), dtype=torch.bool, device=seen.device)
+            seen = torch.cat([seen[still], itself], dim=1)
+            depths = [len(self._rows.tokens[taken[place]]) + len(answers[place]) - 1 for place in growing]
+            logits = self.model.step([answers[place][-1] for place in growing], depths, seen, cache)
+
+    def _is_done(self, answer: Sequence[int]) -> bool:
+        """Return whether an answer has ended: by its length, an end token, or a stop string in its last tokens."""
+        if len(answer) >= self._new_tokens or answer[-1] in self.eos:
+            return True
+        text = self.tokenizer.decode(answer[-self._tail :])
+        return any(stop in text for stop in self._stop)

@@ -56,31 +56,53 @@ class SharedModel:
         With nothing to keep the logits are those of the last slot: models take no empty choice.
         """
         cache = copied(past)
-        kept = past.get_seq_length()
-        places = torch.tensor(list(keep) or [len(tree.tokens) - 1], device=self.device)
-        picked = {"logits_to_keep": places} if self._picks_positions else {}
+        mask = None if len(tree.paths) == 1 else self._tree_mask(tree, past.get_seq_length())
+        return self._forward(tree.tokens, tree.depths, mask, cache, list(keep) or [len(tree.tokens) - 1]), cache
+
+    @torch.no_grad()
+    def step(
+        self, tokens: Sequence[int], depths: Sequence[int], seen: torch.Tensor, cache: DynamicCache
+    ) -> torch.Tensor:
+        """Return the logits (T, V) of one more token in each of several rows, which `cache` takes up.
+
+        `seen` (T, slots + T) says which slots of the cache, and which of these tokens, each token sees.
+        """
+        return self._forward(tokens, depths, seen, cache, range(len(tokens)))
+
+    def _forward(
+        self,
+        tokens: Sequence[int],
+        depths: Sequence[int],
+        seen: torch.Tensor | None,
+        cache: DynamicCache,
+        keep: Sequence[int],
+    ) -> torch.Tensor:
+        """Return the logits (R, V) at `keep`; `seen` (T, slots + T) is None where each token sees all before it."""
+        places = torch.tensor(list(keep), device=self.device)
         output = self.inner(
-            input_ids=torch.tensor([tree.tokens], device=self.device),
-            position_ids=torch.tensor([tree.depths], device=self.device) + self.virtual_tokens,
-            attention_mask=None if len(tree.paths) == 1 else self._mask(tree, kept),
+            input_ids=torch.tensor([tokens], device=self.device),
+            position_ids=torch.tensor([depths], device=self.device) + self.virtual_tokens,
+            attention_mask=None if seen is None else self._attention_mask(seen),
             past_key_values=cache,
             use_cache=True,
-            **picked,
+            **({"logits_to_keep": places} if self._picks_positions else {}),
         )
-        logits = output.logits[0]
-        return (logits if self._picks_positions else logits[places.to(logits.device)]), cache
+        logits: torch.Tensor = output.logits[0]
+        return logits if self._picks_positions else logits[places.to(logits.device)]
 
-    def _mask(self, tree: Pack, kept: int) -> torch.Tensor:
-        """Return the mask (1, 1, T, kept + T): all of the prefix, and of the tree what a token continues."""
+    def _tree_mask(self, tree: Pack, kept: int) -> torch.Tensor:
+        """Return what each token sees (T, kept + T): all of the prefix, and of the tree what it continues."""
         slots = torch.arange(len(tree.tokens), device=self.device)
         ends = torch.tensor(tree.ends, device=self.device)
         seen = (slots[:, None] >= slots[None, :]) & (slots[:, None] < ends[None, :])
-        seen = torch.nn.functional.pad(seen, (kept, 0), value=True)[None, None]
+        return torch.nn.functional.pad(seen, (kept, 0), value=True)
+
+    def _attention_mask(self, seen: torch.Tensor) -> torch.Tensor:
+        """Return the mask (1, 1, T, slots + T) in the form that the model's attention takes."""
         if self.inner.config._attn_implementation == "sdpa":
-            return seen
-        return torch.zeros(seen.shape, dtype=self.dtype, device=self.device).masked_fill(
-            ~seen, torch.finfo(self.dtype).min
-        )
+            return seen[None, None]
+        blank = torch.zeros(seen.shape, dtype=self.dtype, device=self.device)
+        return blank.masked_fill(~seen, torch.finfo(self.dtype).min)[None, None]
 
     def differs(self) -> bool:
         """Return whether a small shared pass, with a stem and two branchings, differs from the plain forward pass."""

@@ -256,12 +256,12 @@ def test_chat_template(tokenizer: PreTrainedTokenizerFast) -> None:
         tokenizer.chat_template = None
 
 
-@pytest.mark.parametrize("settings", [{"until": ["e", "\n"]}, {"until": [], "repetition_penalty": 1.5}])
+@pytest.mark.parametrize("settings", [{"until": ["e", "\n"]}, {"until": [], "repetition_penalty": 1.5}, {}])
 def test_stop_rules_and_settings_of_generation(settings: dict[str, object], tokenizer: object) -> None:
     model = make(FAMILIES["llama"])
     texts = fast(model, tokenizer, 8).generate_until(asked(**settings))
     assert texts == stock(model, tokenizer, 1).generate_until(asked(**settings))
-    assert not any("e" in text for text in texts) or "e" not in settings["until"]
+    assert not any("e" in text for text in texts) or "e" not in settings.get("until", [])
 
 
 def test_sampling_is_left_to_hf(tokenizer: object, shares: list[int]) -> None:
@@ -274,21 +274,32 @@ def test_sampling_is_left_to_hf(tokenizer: object, shares: list[int]) -> None:
     assert not shares
 
 
-def test_generation_halves_the_batch_when_memory_runs_out(tokenizer: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = make(FAMILIES["gpt2"])
-    expected = fast(model, tokenizer, 64).generate_until(asked())
-    generate, sizes = model.generate, []
+def test_generation_halves_the_pass_when_memory_runs_out(tokenizer: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = fast(make(FAMILIES["gpt2"]), tokenizer, 64)
+    expected = lm.generate_until(asked())
+    step, sizes = SharedModel.step, []
 
-    def small_memory(**inputs):
-        sizes.append(len(inputs["input_ids"]))
-        if sizes[-1] > 2:
+    def small_memory(self, tokens, *rest):
+        sizes.append(len(tokens))
+        if len(tokens) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return generate(**inputs)
+        return step(self, tokens, *rest)
 
-    monkeypatch.setattr(model, "generate", small_memory)
-    assert fast(model, tokenizer, 64).generate_until(asked()) == expected
+    monkeypatch.setattr(SharedModel, "step", small_memory)
+    assert lm.generate_until(asked()) == expected
     assert max(sizes) > 2
     assert min(sizes) <= 2
+
+
+def test_a_prefix_is_not_copied_for_its_rows(tokenizer: object, shares: list[int]) -> None:
+    lm = fast(make(FAMILIES["gpt2"]), tokenizer, 64)
+    prompts = ["sales rose " * 40 + news for news in ("", *NEWS)]  # the first is a prefix of the others
+    settings = {"until": ["\n"], "max_gen_toks": 4}
+    requests = [Instance("generate_until", {}, (prompt, settings), 0) for prompt in prompts]
+    lm._trial()
+    shares.clear()
+    assert lm.generate_until(requests) == stock(lm.model, tokenizer, 1).generate_until(requests)
+    assert sum(shares) < 2 * len(tokenizer.encode(prompts[0]))
 
 
 def test_too_long_an_input_is_refused_by_name(tokenizer: object) -> None:

@@ -133,8 +133,8 @@ def test_a_pass_leaves_the_kept_cache_as_it_was(model: torch.nn.Module) -> None:
 def test_the_trial_notices_rows_that_see_one_another(model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = SharedModel(model)
     assert not shared.differs()
-    mask = shared._mask
-    monkeypatch.setattr(shared, "_mask", lambda tree, kept: torch.zeros_like(mask(tree, kept), dtype=shared.dtype))
+    mask = shared._tree_mask
+    monkeypatch.setattr(shared, "_tree_mask", lambda tree, kept: mask(tree, kept).fill_(True))
     assert shared.differs()
 
 
