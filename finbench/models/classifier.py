@@ -1,282 +1,261 @@
-"""`hf-classifier`: encoders and other models with a classification head, scored on the rows of the same tasks.
+"""`hf-classifier`: sequence classifiers (FinBERT-type encoders, GPT-2 or Llama with a head) as an lm-eval model type.
 
-`lm_eval --tasks fin_fpb --model hf-classifier --model_args pretrained=ProsusAI/finbert`
+`lm_eval --model hf-classifier --model_args pretrained=ProsusAI/finbert --tasks fin_fpb`
 """
 
-import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from tqdm import tqdm
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from finbench.adapters.folder import Adapter, read_adapter
 from finbench.errors import FinbenchError
-from finbench.models.weights import bits_config
+from finbench.models.heads import NO_NAME, load_classifier, quantisation
+from finbench.scoring.sharing import virtual_tokens
 
-AUTO_BATCH = 64
+Text = tuple[str, ...]  # one text, or a pair
+
+AUTO_BATCH_TOKENS = 16_384
+NO_LIMIT = 1_000_000  # tokenizers without a limit say 10^30
 
 
-class ClassifierLM(LM):  # type: ignore[misc]
-    """A sequence classifier as an lm-eval model: it reads a row's `classifier_text` and scores labels by their names.
+class ClassifierLM(LM):
+    """Scores a row's classifier text, not its prompt: the log-probability of each label, found by name.
 
-    `pretrained` is an id, a folder, or a loaded model (then with `tokenizer`); `peft` an adapter's folder or id.
-    `labels` names the head's classes in order; without it they come from the adapter's record or the model's
-    configuration. `truncate` is "refuse" (too long an input is an error) or "report" (cut on the right and noted in
-    `truncated_requests`).
+    `pretrained` is an id, a folder, or a loaded model (then with `tokenizer`, and without `peft`). `labels` names the
+    classes in the order of the head, as a sequence or divided by "/" ("negative/neutral/positive"); without it the
+    adapter's record does, else the configuration. `truncate` refuses too long an input, or cuts its end and notes the
+    row in `truncated_requests` as (task, number of the row). `batch_size="auto"` fills batches to a number of tokens.
+    `load_in_8bit`, `load_in_4bit` and `bnb_*` settings are `BitsAndBytesConfig`'s.
+
+    A model's adapters may be switched between calls: nothing that depends on the weights is kept.
     """
 
     def __init__(
         self,
         pretrained: Any,
         peft: str | None = None,
-        revision: str = "main",
-        tokenizer: Any = None,
-        labels: Sequence[str] | str | None = None,
-        dtype: str | torch.dtype = "float32",
+        revision: str | None = "main",
+        dtype: str = "auto",
         batch_size: int | str = 16,
         max_batch_size: int | None = None,
         device: str | None = None,
         max_length: int | None = None,
         truncate: Literal["refuse", "report"] = "refuse",
+        labels: str | Sequence[str] = (),
+        tokenizer: Any = None,
         load_in_8bit: bool = False,
         load_in_4bit: bool = False,
-        trust_remote_code: bool = False,
+        **settings: Any,
     ) -> None:
         super().__init__()
         if truncate not in ("refuse", "report"):
-            raise FinbenchError(f"hf-classifier: truncate={truncate!r} is unknown; give refuse or report.")
-        if trust_remote_code:
-            raise FinbenchError("hf-classifier runs no code from a model's repository: leave trust_remote_code out.")
+            raise FinbenchError(f"truncate={truncate!r} is unknown; give truncate=refuse or truncate=report.")
+        names = tuple(labels.split("/")) if isinstance(labels, str) and labels else tuple(labels)
+        if isinstance(pretrained, str):
+            if unknown := [name for name in settings if not name.startswith(("bnb_", "llm_int8_"))]:
+                raise FinbenchError(f"hf-classifier has no argument {', '.join(unknown)}.")
+            options = {"dtype": dtype, **quantisation(load_in_8bit, load_in_4bit, settings)}
+            model, tokenizer, names = load_classifier(pretrained, peft, names, revision or "main", options)
+            if not (load_in_8bit or load_in_4bit):
+                model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        else:
+            model = pretrained
+            if tokenizer is None or peft is not None:
+                raise FinbenchError("with a loaded model give its tokenizer, and put the adapter on it, not in peft=.")
+        self.model, self.tokenizer, self._labels = model, tokenizer, names
         self.truncate = truncate
-        self.truncated_requests: set[tuple[str, str]] = set()
-        adapter = read_adapter(peft) if peft else None
-        if isinstance(pretrained, str | Path):
-            options = _loading(dtype, load_in_8bit, load_in_4bit)
-            pretrained, tokenizer = _load(str(pretrained), revision, adapter, tokenizer, device, options)
-        elif adapter is not None:
-            raise FinbenchError("hf-classifier: peft= goes with the name of a base, not with a model in memory.")
-        self.model, self.tokenizer = pretrained.eval(), tokenizer
-        self._labels = _class_names(self.model, labels, adapter)
-        self._batch_size = AUTO_BATCH if str(batch_size).startswith("auto") else int(batch_size)
-        if max_batch_size is not None:
-            self._batch_size = min(self._batch_size, int(max_batch_size))
-        self.max_length = _window(self.model, tokenizer, max_length)
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        if self.model.config.get_text_config().pad_token_id is None:  # GPT-2's head finds a row's end by it
-            self.model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+        self.truncated_requests: set[tuple[str, int]] = set()
+        self._batch_size = None if str(batch_size).startswith("auto") else _positive("batch_size", batch_size)
+        self._max_batch_size = None if max_batch_size is None else _positive("max_batch_size", max_batch_size)
+        self._window = _window(model, tokenizer)
+        if max_length is not None and not 0 < int(max_length) <= self._window:
+            raise FinbenchError(f"max_length={max_length} is outside the model's window of {self._window} tokens.")
+        self.max_length = self._window if max_length is None else int(max_length)
 
     @property
+    def device(self) -> torch.device:
+        """Return where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def longest_input(self) -> int:
+        """Return how many tokens the model reads: its window less an adapter's virtual tokens."""
+        return min(self.max_length, self._window - virtual_tokens(self.model))
+
     def class_names(self) -> tuple[str, ...]:
-        """Return the names of the head's classes, in its order."""
-        return self._labels
+        """Return the label names in the order of the head."""
+        config = self.model.config
+        return self._labels or tuple(str(config.id2label[n]) for n in range(config.num_labels))
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Return what lm-eval adds to its results."""
+        return {
+            "model_num_parameters": sum(weight.numel() for weight in self.model.parameters()),
+            "model_dtype": str(self.model.dtype),
+            "model_labels": list(self.class_names()),
+        }
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Return for each (row, label) the log of the label's probability, and whether it is the likeliest.
+        """Return (log-probability of the label, whether it is the likeliest) for each request.
 
-        A row runs once for all its labels.
+        A text runs once, however many labels are asked of it.
 
         Raises:
-            FinbenchError: a row has no classifier text or is too long, or a label is not one of the head's.
+            FinbenchError: rows have no classifier text, the labels are not the task's, or an input is too long.
 
         """
-        rows: dict[tuple[str, int], Instance] = {}
-        for request in requests:
-            rows.setdefault((request.task_name or "", request.doc_id or 0), request)
-        for request in requests:
-            self._place(request)
-        scores = self._scores(list(rows.values()), disable_tqdm)
-        of_row = dict(zip(rows, scores, strict=True))
+        columns = [self._column(request) for request in requests]
+        texts = [tuple(request.doc["classifier_text"]) for request in requests]
+        encoded = {text: self._encode(text) for text in dict.fromkeys(texts)}
+        for request, text in zip(requests, texts, strict=True):
+            self._check_length(request, len(encoded[text]["input_ids"]))
+        for text, ids in encoded.items():
+            if len(ids["input_ids"]) > self.longest_input:
+                encoded[text] = self._encode(text, truncation=True, max_length=self.longest_input)
+        scores = self._scores(encoded, disable_tqdm)
         results = []
-        for request in requests:
-            values = of_row[request.task_name or "", request.doc_id or 0]
-            place = self._place(request)
-            results.append((values[place], place == max(range(len(values)), key=values.__getitem__)))
+        for request, text, column in zip(requests, texts, columns, strict=True):
+            result = (float(scores[text][column]), int(scores[text].argmax()) == column)
+            self.cache_hook.add_partial("loglikelihood", request.args, result)
+            results.append(result)
         return results
 
-    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Refuse: a classifier gives no likelihood of a text."""
-        raise FinbenchError(f"{_name(requests[0])}: a classifier gives no likelihood of a text. Use --model hf-fast.")
+    def generate_until(self, requests: list[Instance]) -> list[str]:
+        """Refuse: a classifier writes no text."""
+        raise self._cannot(requests, "generates its answers")
 
-    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Refuse: a classifier generates nothing."""
-        raise FinbenchError(
-            f"{_name(requests[0])}: the task generates its answers, which a classifier cannot. "
-            "Use --model hf-fast with a causal model, or a task that compares labels."
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        """Refuse: a classifier gives text no probability."""
+        raise self._cannot(requests, "measures the likelihood of text")
+
+    def _cannot(self, requests: list[Instance], what: str) -> FinbenchError:
+        names = sorted({str(request.task_name) for request in requests})
+        return FinbenchError(
+            f"{', '.join(names)} {what}, which a classifier cannot do: choose a task that compares labels, or a "
+            "language model with --model hf."
         )
 
-    def classify(self, texts: Sequence[Sequence[str]], disable_tqdm: bool = True) -> list[list[float]]:
-        """Return log-probabilities of the classes for each text or pair of texts, in the head's order; cuts nothing."""
-        encoded = [self._encode(text) for text in texts]
-        for text, ids in zip(texts, encoded, strict=True):
-            if len(ids["input_ids"]) > self.max_length:
-                raise FinbenchError(
-                    f"a text of {len(ids['input_ids'])} tokens is longer than the {self.max_length} that the model "
-                    f"reads: {text[0][:60]!r}..."
-                )
-        return self._run(encoded, disable_tqdm)
+    def _encode(self, text: Sequence[str], **cut: Any) -> dict[str, list[int]]:
+        """Return the ids of one text or a pair, with segments where the model tells them apart."""
+        encoded = self.tokenizer(*text, verbose=False, **cut)
+        # a tokenizer may offer segments to a model that has none, where GPT-2 would take them for words
+        kept = {"input_ids", "token_type_ids"} if self._has_segments() else {"input_ids"}
+        return {name: list(ids) for name, ids in encoded.items() if name in kept}
 
-    def _place(self, request: Instance) -> int:
-        """Return the place of the request's label in the head."""
-        name = request.args[1].strip().lower()
-        names = [label.lower() for label in self._labels]
-        if name not in names:
+    def _has_segments(self) -> bool:
+        return (getattr(self.model.config, "type_vocab_size", None) or 0) > 1
+
+    def _column(self, request: Instance) -> int:
+        """Return which of the head's labels a request asks for."""
+        doc = request.doc if isinstance(request.doc, dict) else {}
+        if not doc.get("classifier_text"):
             raise FinbenchError(
-                f"{_name(request)}: the task's label {request.args[1].strip()!r} is none of the classifier's "
-                f"({', '.join(self._labels)}). Use a model or adapter trained on these labels; "
-                "labels=... names a head's classes in their order where the model does not."
+                f"{request.task_name}: its rows have no text for a classifier (`classifier_text`): use --model hf."
             )
-        return names.index(name)
-
-    def _scores(self, rows: list[Instance], disable_tqdm: bool) -> list[list[float]]:
-        encoded = []
-        for request in rows:
-            texts = (request.doc or {}).get("classifier_text")
-            if not texts:
-                raise FinbenchError(
-                    f"{_name(request)}: the row has no text for a classifier (`classifier_text`). "
-                    "Use --model hf-fast with a causal model for this task."
-                )
-            ids = self._encode(texts)
-            if len(ids["input_ids"]) > self.max_length:
-                if self.truncate == "refuse":
-                    raise FinbenchError(
-                        f"{_name(request)}: the input has {len(ids['input_ids'])} tokens, the model reads "
-                        f"{self.max_length}. Choose a base with a longer window, or truncate=report to cut and count."
-                    )
-                self.truncated_requests.add((request.task_name or "", str(request.doc["id"])))
-                ids = self._encode(texts, cut=True)
-            encoded.append(ids)
-        return self._run(encoded, disable_tqdm)
-
-    def _encode(self, texts: Sequence[str], cut: bool = False) -> dict[str, list[int]]:
-        ids = self.tokenizer(*texts, truncation=cut, max_length=self.max_length if cut else None, verbose=False)
-        return {key: value for key, value in ids.items() if key in ("input_ids", "attention_mask", "token_type_ids")}
-
-    @torch.inference_mode()
-    def _run(self, encoded: Sequence[dict[str, list[int]]], disable_tqdm: bool) -> list[list[float]]:
-        """Run rows in batches of similar length, padded on the right."""
-        order = sorted(range(len(encoded)), key=lambda n: -len(encoded[n]["input_ids"]))
-        results: list[list[float]] = [[] for _ in encoded]
-        device = next(self.model.parameters()).device
-        with tqdm(total=len(encoded), disable=disable_tqdm, desc="classifying rows", unit="row") as bar:
-            for start in range(0, len(order), self._batch_size):
-                batch = order[start : start + self._batch_size]
-                padded = self.tokenizer.pad([encoded[n] for n in batch], padding_side="right", return_tensors="pt")
-                logits = self.model(**padded.to(device)).logits.float()  # (B, L)
-                for number, values in zip(batch, logits.log_softmax(-1).tolist(), strict=True):
-                    results[number] = values
-                bar.update(len(batch))
-        return results
-
-
-def _loading(dtype: str | torch.dtype, eight: bool, four: bool) -> dict[str, Any]:
-    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": None}
-    if eight or four:
-        options["quantization_config"] = bits_config(eight, four, {})
-    return options
-
-
-def _load(
-    base: str, revision: str, adapter: Adapter | None, tokenizer: Any, device: str | None, options: dict[str, Any]
-) -> tuple[Any, Any]:
-    """Load a classifier, with an adapter's head where there is one.
-
-    Raises:
-        FinbenchError: the weights cannot be had, or nothing brings a trained head.
-
-    """
-    if adapter is not None and not adapter.labels:
-        raise FinbenchError(
-            f"the adapter {adapter.name!r} names no labels (its folder has no finbench.json with `labels`), "
-            "so its head cannot be built. Train it with `finbench finetune`, or write the record."
-        )
-    try:
-        config = AutoConfig.from_pretrained(base, revision=revision)
-        if adapter is not None:
-            config.num_labels = len(adapter.labels)
-            config.id2label = dict(enumerate(adapter.labels))
-            config.label2id = {label: n for n, label in enumerate(adapter.labels)}
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            base,
-            revision=revision,
-            config=config,
-            output_loading_info=True,
-            ignore_mismatched_sizes=adapter is not None,  # the adapter brings its own head
-            **options,
-        )
-        tokenizer = tokenizer or AutoTokenizer.from_pretrained(base, revision=revision)
-    except (OSError, ValueError) as error:
-        raise FinbenchError(
-            f"the base {base!r} cannot be loaded as a classifier: {str(error).strip().splitlines()[0]}"
-        ) from error
-    untrained = sorted(name for name in report["missing_keys"] if "position_ids" not in name)
-    if untrained and adapter is None:
-        raise FinbenchError(
-            f"the base {base!r} has no trained classification head ({', '.join(untrained[:3])} would be random). "
-            "Give an adapter that brings one (peft=FOLDER), or a model that was fine-tuned as a classifier."
-        )
-    if "quantization_config" not in options:
-        model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if adapter is not None:
-        from peft import PeftModel
-
-        try:
-            model = PeftModel.from_pretrained(model, str(adapter.path))
-        except (RuntimeError, ValueError, KeyError) as error:
+        names = [name.strip().lower() for name in self.class_names()]
+        answer = request.args[1].strip().lower()
+        choices = [str(choice) for choice in doc.get("choices") or [request.args[1].strip()]]
+        if answer in names and {choice.strip().lower() for choice in choices} <= set(names):
+            if "choices" not in doc or len(choices) == len(names):
+                return names.index(answer)
+        has = ", ".join(self.class_names())
+        if all(NO_NAME.fullmatch(name.upper()) for name in names):
             raise FinbenchError(
-                f"the adapter {adapter.name!r} does not fit {base!r}: {str(error).strip().splitlines()[0]} "
-                f"It was made for {adapter.base!r}."
-            ) from error
-    return model, tokenizer
-
-
-def _class_names(model: Any, labels: Sequence[str] | str | None, adapter: Adapter | None) -> tuple[str, ...]:
-    """Return the classes of the head by name.
-
-    Raises:
-        FinbenchError: they have no names, or not as many as the head has classes.
-
-    """
-    size = int(model.config.num_labels)
-    if labels is not None:
-        names = tuple(labels.split("/") if isinstance(labels, str) else labels)
-    elif adapter is not None:
-        names = adapter.labels
-    else:
-        names = tuple(str(model.config.id2label[n]) for n in range(size))
-    if len(names) != size:
-        raise FinbenchError(f"the head has {size} classes, {len(names)} names were given: {', '.join(names)}.")
-    if all(name.startswith("LABEL_") for name in names):
+                f"the model's classes have no names ({has}). Give them in the order of its head, such as "
+                f"labels={'/'.join(choices)} in --model_args; an adapter keeps them as `labels` in its finbench.json."
+            )
         raise FinbenchError(
-            f"the model does not say what its {size} classes are called ({', '.join(names)}). "
-            "Give labels=first/second/... in the order of the head, which its card should tell."
+            f"{request.task_name} asks for {', '.join(choices)}, but the model's classes are {has}. Choose a task with "
+            "the model's classes, or name them with labels=, in the order of its head."
         )
-    return names
+
+    def _check_length(self, request: Instance, length: int) -> None:
+        if length <= self.longest_input:
+            return
+        row = request.doc.get("id", request.doc_id)
+        if self.truncate == "refuse":
+            raise FinbenchError(
+                f"{request.task_name}, row {row}: the input has {length} tokens, the model reads {self.longest_input}. "
+                "Choose a base with a longer window, or truncate=report to cut inputs at their end and count them."
+            )
+        self.truncated_requests.add((str(request.task_name), int(request.doc_id or 0)))
+
+    @torch.no_grad()
+    def _scores(self, encoded: dict[Text, dict[str, list[int]]], disable_tqdm: bool) -> dict[Text, torch.Tensor]:
+        """Return each text's log-probabilities (L,) in float32, on the CPU."""
+        scores: dict[Text, torch.Tensor] = {}
+        training = self.model.training
+        self.model.eval()
+        with tqdm(total=len(encoded), disable=disable_tqdm, desc="Classifying texts") as bar:
+            for batch in self._batches(encoded):
+                logits = self.model(**self._tensors([encoded[text] for text in batch])).logits  # (B, L)
+                rows = torch.log_softmax(logits.float(), dim=-1).cpu()
+                scores.update(zip(batch, rows, strict=True))
+                bar.update(len(batch))
+        self.model.train(training)
+        return scores
+
+    def _batches(self, encoded: dict[Text, dict[str, list[int]]]) -> Iterator[list[Text]]:
+        """Yield texts of like length, the longest first, so that memory that will not do fails at once."""
+        alike = self._hides_padding()
+        batch: list[Text] = []
+        for text in sorted(encoded, key=lambda text: -len(encoded[text]["input_ids"])):
+            longest = len(encoded[batch[0]]["input_ids"]) if batch else 0
+            most = self._batch_size or max(1, AUTO_BATCH_TOKENS // max(longest, 1))
+            most = min(most, self._max_batch_size or most)
+            if batch and (len(batch) >= most or (alike and len(encoded[text]["input_ids"]) != longest)):
+                yield batch
+                batch = []
+            batch.append(text)
+        if batch:
+            yield batch
+
+    def _hides_padding(self) -> bool:
+        """Return whether the adapter hands the model embeddings, in which a causal one cannot find the last token."""
+        config = getattr(self.model, "active_peft_config", None)
+        kind = str(getattr(config, "peft_type", "")).removeprefix("PeftType.")
+        return virtual_tokens(self.model) > 0 and kind != "PREFIX_TUNING"
+
+    def _tensors(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        """Return a batch (B, T), padded on the right, where no model's positions move."""
+        length = max(len(row["input_ids"]) for row in rows)
+        fill = {"input_ids": _pad_token(self.model, self.tokenizer), "token_type_ids": 0}
+        tensors = {
+            name: torch.tensor([[*row[name], *([fill[name]] * (length - len(row[name])))] for row in rows])
+            for name in rows[0]
+        }
+        tensors["attention_mask"] = torch.tensor(
+            [[1] * len(row["input_ids"]) + [0] * (length - len(row["input_ids"])) for row in rows]
+        )
+        return {name: tensor.to(self.device) for name, tensor in tensors.items()}
 
 
-def _window(model: Any, tokenizer: Any, given: int | None) -> int:
-    """Return how many tokens the model reads, less an adapter's virtual tokens."""
+def _pad_token(model: Any, tokenizer: Any) -> int:
+    """Return the padding token that the model looks for; give it the tokenizer's where it has none (GPT-2, Llama)."""
     config = model.config.get_text_config()
-    limits = [float(tokenizer.model_max_length)]
-    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    if positions:
-        # RoBERTa's positions begin behind the padding token's
-        begins = config.pad_token_id + 1 if "roberta" in config.model_type and config.pad_token_id else 0
-        limits.append(positions - begins)
-    prompts = getattr(model, "active_peft_config", None)
-    virtual = (
-        int(getattr(prompts, "num_virtual_tokens", 0) or 0) if getattr(prompts, "is_prompt_learning", False) else 0
-    )
-    longest = int(min(limit for limit in limits if not math.isinf(limit))) - virtual
-    return min(longest, given) if given else longest
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    if config.pad_token_id is None:
+        raise FinbenchError("neither model nor tokenizer has a padding or end token: set pad_token in the tokenizer.")
+    return int(config.pad_token_id)
 
 
-def _name(request: Instance) -> str:
-    row = (request.doc or {}).get("id", request.doc_id)
-    return f"{request.task_name or 'a request'}, row {row}"
+def _window(model: Any, tokenizer: Any) -> int:
+    """Return the longest input in tokens, whichever of tokenizer and positions is shorter.
+
+    RoBERTa-type models count positions from behind the padding token's, so not all of theirs can be used.
+    """
+    sizes = [tokenizer.model_max_length, getattr(model.config.get_text_config(), "max_position_embeddings", None)]
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            sizes.append(module.num_embeddings - module.padding_idx - 1)
+    return int(min((size for size in sizes if size and size > 0), default=NO_LIMIT))
+
+
+def _positive(name: str, value: int | str) -> int:
+    if not str(value).isdigit() or int(value) < 1:
+        raise FinbenchError(f"{name}={value} is no number above 0, nor `auto`.")
+    return int(value)
