@@ -1,6 +1,6 @@
-"""Examples to tensors: dynamic padding on the right, labels where an answer is read."""
+"""Examples to tensors: their order, dynamic padding on the right, labels where an answer is read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -37,3 +37,27 @@ def collate(rows: Sequence[dict[str, Any]], pad_token_id: int, labels: Sequence[
 def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     longest = max(len(row) for row in rows)
     return torch.tensor([[*row, *([value] * (longest - len(row)))] for row in rows])
+
+
+class LengthGroupedOrder(torch.utils.data.Sampler[int]):
+    """A shuffled order with rows of similar length side by side, the same for any number of processes.
+
+    It follows from seed and epoch alone, so a resumed run sees the rows that the stopped one would have seen.
+    `batch` is the number of rows in one step of the optimizer, over all processes.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self.lengths, self.batch, self.seed, self.epoch = list(lengths), batch, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = int(epoch)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        from transformers.trainer_pt_utils import get_length_grouped_indices
+
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        return iter(get_length_grouped_indices(self.lengths, self.batch, generator=generator))

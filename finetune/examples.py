@@ -106,7 +106,7 @@ def classifier_examples(
 
     """
     examples, too_long = [], 0
-    room = min(lm.max_length, recipe.max_length or lm.max_length)
+    room = min(lm.longest_input, recipe.max_length or lm.longest_input)
     for name in tasks:
         for doc in docs[name]:
             if not doc["classifier_text"]:

@@ -14,12 +14,12 @@ from transformers import Trainer, TrainingArguments, set_seed
 from finbench.errors import FinbenchError
 from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
-from finbench.models.weights import bits_config
+from finbench.models.weights import KEEP_HEADS, bits_config
 from finbench.resources.monitor import Monitor
 from finbench.tasks import load_tasks
 from finetune import examples as making
 from finetune import methods
-from finetune.batches import collate
+from finetune.batches import LengthGroupedOrder, collate
 from finetune.examples import Example, Examples
 from finetune.recipe import Recipe
 from finetune.validate import validation_metrics
@@ -54,10 +54,9 @@ def train(recipe: Recipe, folder: Path) -> Trained:
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     labels = tuple(next(iter(tasks.values())).eval_docs[0]["choices"]) if recipe.task_type == "classifier" else ()
     model, tokenizer = load_base(recipe, labels)
-    lm = _model_type(model, tokenizer, labels, recipe)
-    found = _examples(tasks, lm, recipe)
     model = _with_method(model, recipe)
-    lm = _model_type(model, tokenizer, labels, recipe)
+    lm = _model_type(model, tokenizer, labels)
+    found = _examples(tasks, lm, recipe)
     counts = _count(model)
     trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found)
     with Monitor() as monitor:
@@ -100,7 +99,8 @@ def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
 
     options: dict[str, Any] = {"revision": recipe.revision or "main", "dtype": torch.float32}
     if recipe.bits:
-        settings = {"bnb_4bit_compute_dtype": recipe.precision} if recipe.bits == 4 else {}
+        settings: dict[str, Any] = {"bnb_4bit_compute_dtype": recipe.precision} if recipe.bits == 4 else {}
+        settings |= KEEP_HEADS if labels else {}
         options["quantization_config"] = bits_config(recipe.bits == 8, recipe.bits == 4, settings)
         options["dtype"] = getattr(torch, recipe.precision)
     elif recipe.precision == "bfloat16" and recipe.method != "full":
@@ -125,8 +125,8 @@ def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _model_type(model: Any, tokenizer: Any, labels: tuple[str, ...], recipe: Recipe) -> Any:
-    """Return the lm-eval model around the base that scoring uses, to encode and to validate with."""
+def _model_type(model: Any, tokenizer: Any, labels: tuple[str, ...]) -> Any:
+    """Return the lm-eval model around it that scoring uses, to encode and to validate with."""
     if labels:
         return ClassifierLM(pretrained=model, tokenizer=tokenizer, labels=labels, batch_size=64)
     return FastLM(pretrained=model, tokenizer=tokenizer, batch_size=64)
@@ -196,7 +196,7 @@ def _trainer(
 
 
 class _Rows(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """Examples as the Trainer samples them; `input_ids` gives it the lengths to group by."""
+    """Examples as the Trainer samples them."""
 
     def __init__(self, rows: Sequence[Example]) -> None:
         self.rows = rows
@@ -205,7 +205,7 @@ class _Rows(torch.utils.data.Dataset):  # type: ignore[type-arg]
         return len(self.rows)
 
     def __getitem__(self, place: int) -> dict[str, Any]:
-        return {"input_ids": self.rows[place].input_ids, "example": self.rows[place]}
+        return {"example": self.rows[place]}
 
 
 def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArguments:
@@ -235,7 +235,6 @@ def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArgumen
         gradient_checkpointing=recipe.gradient_checkpointing,
         seed=recipe.seed,
         data_seed=recipe.seed,
-        train_sampling_strategy="group_by_length",
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         report_to=list(recipe.report_to) or "none",
@@ -253,6 +252,11 @@ class RecipeTrainer(Trainer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         # the loss is divided by the rows or tokens of all accumulated batches
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedOrder:
+        lengths = [len(example.input_ids) for example in self.train_dataset.rows]
+        step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return LengthGroupedOrder(lengths, step, self.args.seed)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -8,6 +8,8 @@ from finbench.errors import FinbenchError
 from finbench.scoring.sharing import quantised
 
 MERGEABLE = ("LORA", "IA3")
+# A classifier's head stays as it is: it is trained in full, and a few rows of weights save nothing.
+KEEP_HEADS = {"llm_int8_skip_modules": ["classifier", "score"]}
 
 
 def bits_config(eight: bool, four: bool, settings: Mapping[str, Any]) -> Any:

@@ -1,0 +1,99 @@
+"""The loop as a user starts it: by the command line, stopped by kill -9, on two processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from finbench.cli import main
+from tests.conftest import build_model
+
+RECIPE = """\
+base: {base}
+task_type: classifier
+tasks: [fin_fpb]
+method: lora
+epochs: 6
+batch_size: 4
+learning_rate: 5.0e-3
+dropout: 0.1
+eval_steps: 3
+validation_share: 0.2
+best_by: null
+"""
+
+
+@pytest.fixture
+def recipe(bert: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.format(base=bert))
+    return path
+
+
+def test_an_adapter_folder_holds_what_it_should(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "adapter"
+    assert main(["finetune", str(recipe), "epochs=1", "best_by=accuracy", "--output", str(folder)]) == 0
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "finbench.json"
+    }  # fmt: skip
+    record = json.loads((folder / "finbench.json").read_text())
+    assert record["labels"] == ["negative", "neutral", "positive"]
+    assert record["rows"]["fin_fpb"]["source"] == "sample" and record["resources"]["elapsed_seconds"] > 0
+    assert set(record["metrics"]) >= {"accuracy", "f1_weighted", "loss"}
+    assert "validation accuracy" in capsys.readouterr().out
+    assert main(["finetune", str(recipe), "--output", str(folder)]) == 2
+    assert "finished adapter" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_be_had_are_named_at_once(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["finetune", str(recipe), "base=nobody/nothing-here", "--output", str(tmp_path / "x")]) == 2
+    error = capsys.readouterr().err
+    assert "nobody/nothing-here" in error and "base=FOLDER" in error
+
+
+def weights(folder: Path) -> dict[str, object]:
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(recipe: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "finbench", "finetune", str(recipe), "--output"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert main(["finetune", str(recipe), "--output", str(whole)]) == 0
+    process = subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("checkpoints/checkpoint-*/trainer_state.json")):
+        assert process.poll() is None and time.monotonic() < deadline, "it ended before a checkpoint was there"
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "finbench.json").exists()
+    assert main(["finetune", str(recipe), "--output", str(killed)]) == 0
+    resumed, expected = weights(killed), weights(whole)
+    assert resumed.keys() == expected.keys()
+    for name, value in expected.items():
+        assert (resumed[name] == value).all(), name  # type: ignore[attr-defined]
+
+
+def test_two_processes_train_to_the_weights_of_one(recipe: Path, tmp_path: Path) -> None:
+    base = build_model(tmp_path / "base", "bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    same = [f"base={base}", "dropout=0", "limit=16", "epochs=2", "validation_share=0", "sampling=none"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main(["finetune", str(recipe), *same, "batch_size=8", "--output", str(one)]) == 0
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1"]
+    rest = ["--mixed_precision=no", "--dynamo_backend=no", "--num_cpu_threads_per_process=1", "-m", "finbench"]
+    command = [*launch, *rest, "finetune", str(recipe), *same, "batch_size=4", "--output", str(two)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = weights(one), weights(two)
+    for name, value in first.items():
+        assert (value - second[name]).abs().max() < 1e-4, name  # type: ignore[operator]
