@@ -35,7 +35,7 @@ def measure(rows: int, dtype: str, device: str) -> list[Comparison]:
         Instance("generate_until", {"id": str(number)}, (prompt, SETTINGS), 0, metadata=("filings", number, 1))
         for number, prompt in enumerate(prompts)
     ]
-    model = llama(getattr(torch, dtype), device)
+    model = llama(len(tokenizer), getattr(torch, dtype), device)
     stocks = {
         size: HFLM(pretrained=model, tokenizer=tokenizer, batch_size=size) for size in BATCH_SIZES[device.split(":")[0]]
     }
@@ -47,6 +47,7 @@ def measure(rows: int, dtype: str, device: str) -> list[Comparison]:
     assert unequal <= UNEQUAL_TEXTS[dtype], f"{unequal:.0%} of the answers differ"
     details: dict[str, float | str] = {
         "stock batch size": str(best),
+        "questions on a filing": "12",
         "tokens of a prompt": str(len(tokenizer(prompts[0])["input_ids"])),
         "distinct answers": str(len(set(theirs))),
     }

@@ -67,14 +67,15 @@ def gpt2_small(dtype: torch.dtype, device: str) -> GPT2LMHeadModel:
     return GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0)).to(device, dtype).eval()
 
 
-def llama(dtype: torch.dtype, device: str) -> LlamaForCausalLM:
+def llama(vocabulary: int, dtype: torch.dtype, device: str) -> LlamaForCausalLM:
     """Return a random Llama with an 8k window: the 8B shape on an accelerator, a small one on a processor."""
     torch.manual_seed(0)
     shape = {"hidden_size": 512, "intermediate_size": 1792, "num_hidden_layers": 8, "num_attention_heads": 8}
-    shape |= {"num_key_value_heads": 2, "vocab_size": 32_000}
+    shape |= {"num_key_value_heads": 2}
     if device.startswith("cuda"):
         shape = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32}
-        shape |= {"num_key_value_heads": 8, "vocab_size": 128_256}
+        shape |= {"num_key_value_heads": 8}
+    shape |= {"vocab_size": vocabulary}
     config = LlamaConfig(**shape, max_position_embeddings=8192, initializer_range=0.05, bos_token_id=0, eos_token_id=0)
     with torch.device(device):
         return LlamaForCausalLM(config).to(dtype).eval()

@@ -69,7 +69,7 @@ class Scorer:
         self._queries_of: list[list[int]] = [[] for _ in self._rows.tokens]
         for number, row in enumerate(self._rows.row_of):
             self._queries_of[row].append(number)
-        stems = grow(self._rows, lambda rows, beyond: -(-beyond // self.budget))
+        stems = grow(self._rows, self.budget)
         self._visit(stems, self.model.root())
         return list(zip(self._totals, self._greedy, strict=True))
 

@@ -39,7 +39,7 @@ class Generator:
         # no other token, and no context is a prefix of another.
         self._rows = sort_rows([(*context[:-1], -1 - context[-1]) for context in contexts])
         self._answers: dict[int, list[int]] = {}
-        self._visit(grow(self._rows, lambda rows, beyond: -(-beyond // self.budget)), self.model.root())
+        self._visit(grow(self._rows, self.budget), self.model.root())
         return [self._answers[row] for row in self._rows.row_of]
 
     def _visit(self, stem: Stem, past: DynamicCache) -> None:

@@ -5,7 +5,7 @@ the one before it describes the whole tree of prefixes. From that follow the ste
 kept) and the packs (everything that runs in one forward pass, each shared token once).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # A forward pass over a few tokens takes about as long as one over this many: the weights have to be read either way.
@@ -113,11 +113,18 @@ class _Growing:
         return Stem(self.first, self.last, self.start, self.stop, branches, rows)
 
 
-def grow(rows: Rows, uses: Callable[[int, int], int]) -> Stem:
-    """Return the root of the stems that are worth a pass of their own.
+def _uses(rows: int, prefix: int, beyond: int, budget: int) -> int:
+    """Return how many packs would compute a prefix of that many tokens, if it were no stem, for what lies beyond."""
+    room = budget - prefix
+    if beyond <= room:
+        return 1
+    return rows if room <= 0 else min(rows, -(-beyond // room))
 
-    `uses(number of rows, tokens to compute beyond the prefix)` says how often a prefix would be computed if it were
-    no stem. The root covers all rows and may be empty (`stop` is 0).
+
+def grow(rows: Rows, budget: int) -> Stem:
+    """Return the root of the stems that are worth a pass of their own, where packs hold `budget` tokens.
+
+    The root covers all rows and may be empty (`stop` is 0).
     """
     fresh = [0]  # tokens to compute for the rows before i, each shared token once
     for tokens, shared in zip(rows.tokens, rows.shared, strict=True):
@@ -129,7 +136,8 @@ def grow(rows: Rows, uses: Callable[[int, int], int]) -> Stem:
             path.pop()
         beyond = fresh[last] - fresh[first + 1] + len(rows.tokens[first]) - depth
         parent = path[-1]
-        if (depth - parent.stop) * (uses(last - first, beyond) - 1) < PASS_TOKENS:
+        prefix = depth - parent.stop
+        if prefix * (_uses(last - first, prefix, beyond, budget) - 1) < PASS_TOKENS:
             continue
         if (first, last) == (0, len(rows.tokens)):
             root.stop = depth

@@ -42,7 +42,7 @@ def walk(stem: Stem) -> list[Stem]:
 def test_stems_and_packs_rebuild_every_row(seed: int, budget: int) -> None:
     rows = sort_rows(random_tree(seed))
     seen: list[int] = []
-    for stem in walk(grow(rows, lambda count, beyond: -(-beyond // budget))):
+    for stem in walk(grow(rows, budget)):
         for branch in stem.branches:
             assert (branch.start, stem.first <= branch.first < branch.last <= stem.last) == (stem.stop, True)
         prefix = rows.tokens[stem.first][: stem.stop]
@@ -74,7 +74,7 @@ def test_instruction_and_document_are_two_levels() -> None:
     instruction = tuple(range(1000, 1000 + 2 * PASS_TOKENS))
     documents = [tuple(range(2000 + 500 * n, 2300 + 500 * n)) for n in range(3)]
     rows = sort_rows([instruction + document + (n,) * 20 for document in documents for n in range(12)])
-    root = grow(rows, lambda count, beyond: -(-beyond // 64))
+    root = grow(rows, 64)
     assert (root.start, root.stop, root.rows) == (0, len(instruction), ())
     assert [(branch.start, branch.stop) for branch in root.branches] == [(128, 428)] * 3
     assert chain(rows, root.branches[0].first, 128, 428).tokens in documents
@@ -82,5 +82,16 @@ def test_instruction_and_document_are_two_levels() -> None:
 
 def test_no_stem_where_it_would_save_less_than_a_pass() -> None:
     rows = sort_rows([(1, 2, 3, n) for n in range(8)])
-    root = grow(rows, lambda count, beyond: count)
+    root = grow(rows, 4)
     assert (root.stop, root.branches, root.rows) == (0, (), tuple(range(8)))
+
+
+def test_no_stem_where_one_pack_holds_all() -> None:
+    rows = sort_rows([(*range(200), 300 + n) for n in range(8)])
+    assert grow(rows, 208).stop == 0
+
+
+def test_a_prefix_longer_than_a_pack_is_a_stem_for_few_tokens_beyond() -> None:
+    rows = sort_rows([(*range(200), 300 + n) for n in range(3)])
+    assert grow(rows, 100).stop == 200
+    assert grow(rows, 201).stop == 200
