@@ -96,7 +96,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def ranks_with_ties(values: Mapping[str, float], same: Callable[[str, str], bool]) -> dict[str, int]:
-    """Return ranks from 1, best first; an entry that cannot be told from the head of the group above shares its rank."""
+    """Return ranks from 1, best first; an entry not to be told from the head of the group above shares its rank."""
     ranks: dict[str, int] = {}
     head, rank = "", 0
     for place, name in enumerate(sorted(values, key=lambda name: (-values[name], name)), start=1):

@@ -66,6 +66,8 @@ class FastLM(HFLM):
     ) -> None:
         if truncate not in ("refuse", "report"):
             raise FinbenchError(f"hf-fast: truncate={truncate!r} is unknown; give truncate=refuse or truncate=report.")
+        if not args:
+            kwargs.setdefault("device", None)  # whatever there is; `HFLM`'s own default fails without a GPU
         super().__init__(pretrained, *args, **kwargs)
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()

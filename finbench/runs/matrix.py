@@ -55,6 +55,8 @@ class Base:
         _one_of("model", self.model, get_args(ModelType))
         _one_of("dtype", self.dtype, DTYPES)
         _one_of("bits", self.bits, (None, 8, 4))
+        if self.bits and self.model == "hf":
+            raise FinbenchError(f"bits is {self.bits}, which lm-eval's hf cannot load: choose model hf-fast.")
         if not self.name:
             object.__setattr__(self, "name", Path(self.base).name)
 

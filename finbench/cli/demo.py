@@ -1,0 +1,98 @@
+"""`finbench demo`: the main job from nothing, on bundled rows with models built on the spot."""
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+
+TITLE = "Demonstration: toy models on bundled sample rows, scores mean nothing"
+RECIPES = {
+    "gpt2-fpb-lora": """\
+base: models/gpt2
+task_type: causal
+tasks: [fin_fpb]
+method: lora
+target_modules: [c_attn, c_proj, c_fc]
+r: 8
+alpha: 16
+epochs: 12
+batch_size: 8
+learning_rate: 2.0e-3
+""",
+    "llama-fpb-bottleneck": """\
+base: models/llama
+task_type: causal
+tasks: [fin_fpb]
+method: bottleneck
+reduction_factor: 4
+epochs: 12
+batch_size: 8
+learning_rate: 2.0e-3
+""",
+    "bert-fpb-lora": """\
+base: models/bert
+task_type: classifier
+tasks: [fin_fpb]
+method: lora
+r: 8
+alpha: 16
+epochs: 25
+batch_size: 8
+learning_rate: 2.0e-3
+""",
+}
+MATRIX = f"""\
+name: demo
+title: "{TITLE}"
+tasks: [finbench]
+batch_size: 16
+bases:
+  - {{base: models/gpt2, name: toy-gpt2, model: hf-fast, adapters: [adapters/gpt2-fpb-lora]}}
+  - {{base: models/llama, name: toy-llama, model: hf-fast, adapters: [adapters/llama-fpb-bottleneck]}}
+  - base: models/bert
+    name: toy-bert
+    model: hf-classifier
+    tasks: [fin_fpb]
+    adapters: [adapters/bert-fpb-lora]
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's flags."""
+    parser.add_argument("--folder", type=Path, default=Path("demo"), help="where to work (default: ./demo)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Build the models, then run the commands that a user would type, saying each."""
+    os.environ["FINBENCH_DATA"] = "sample"
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(options.folder)
+    _build()
+    for name, recipe in RECIPES.items():
+        Path(f"{name}.yaml").write_text(recipe, encoding="utf-8")
+        _command("finetune", f"{name}.yaml", "--output", f"adapters/{name}")
+    Path("matrix.yaml").write_text(MATRIX, encoding="utf-8")
+    _command("run", "matrix.yaml")
+    _command("leaderboard")
+    print(f"\nDone. The boards: {Path('leaderboards', 'README.md').resolve()}")
+    print(f"Again, or with your own changes: cd {options.folder} && export FINBENCH_DATA=sample")
+    return 0
+
+
+def _build() -> None:
+    from finbench.demo import SHAPES, build_base, training_texts
+
+    print("# toy models from bundled rows", flush=True)
+    texts = training_texts()
+    for family in SHAPES:
+        build_base(family, Path("models", family), texts)
+
+
+def _command(*words: str) -> None:
+    from finbench.cli import main
+    from finbench.errors import FinbenchError
+
+    print(f"\n$ finbench {shlex.join(words)}", flush=True)
+    if status := main(words):
+        raise FinbenchError(f"`finbench {shlex.join(words)}` ended with status {status}; see above for the reason.")

@@ -1,0 +1,34 @@
+"""`finbench leaderboard`: render the boards from the cells, or check that they are up to date."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's flags."""
+    parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
+    parser.add_argument("--output", type=Path, help="folder of the boards (default: leaderboards)")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a board differs from its cells")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the pages, or name those that differ."""
+    from finbench.leaderboard.render import differing, render, write
+    from finbench.paths import leaderboards
+    from finbench.runs.store import read_cells
+
+    output = options.output or leaderboards()
+    folder = options.cells or output / "cells"
+    cells = read_cells(folder)
+    pages = render(cells, folder)
+    for broken in cells.unreadable:
+        print(f"not a valid cell: {broken.path}: {broken.problem}")
+    if options.check:
+        stale = differing(pages, output)
+        for name, lines in stale.items():
+            print(f"{output / name} differs from its cells:\n{lines}")
+        print(f"{len(pages)} pages, {len(stale)} out of date" + ("; run `finbench leaderboard`" if stale else ""))
+        return 1 if stale or cells.unreadable else 0
+    write(pages, output)
+    print(f"{len(cells.results)} cells, {len(pages)} pages in {output}")
+    return 1 if cells.unreadable else 0

@@ -1,0 +1,50 @@
+"""`finbench run MATRIX.yaml`: score every base and adapter on every task; what is done stays."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's flags."""
+    parser.add_argument("matrix", type=Path, help="a matrix's YAML: tasks, bases and their adapters")
+    parser.add_argument(
+        "--redo",
+        choices=("missing", "failed", "all"),
+        default="missing",
+        help="which cells to score: those without result or failure (default), also the failed ones, or all",
+    )
+    parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
+    parser.add_argument("--plan", action="store_true", help="only say what would be scored")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, say the plan, score, and list what failed."""
+    from finbench.paths import leaderboards
+    from finbench.runs.matrix import read_matrix
+    from finbench.runs.plan import plan_matrix
+
+    folder = options.cells or leaderboards() / "cells"
+    matrix = read_matrix(options.matrix)
+    plan = plan_matrix(matrix, folder, options.redo)
+    print(f"{matrix.name}: {len(plan.cells)} cells, {len(plan.cells) - len(plan.todo)} done or failed before, ", end="")
+    print(f"{len(plan.todo)} to score" + (_about(plan.expected_seconds) if plan.todo else ""), flush=True)
+    for line in plan.left_out:
+        print(f"  no cell: {line}")
+    for line in plan.problems:
+        print(f"  cannot be planned: {line}")
+    if options.plan:
+        return 1 if plan.problems else 0
+    from finbench.runs.execute import execute
+
+    failures = execute(plan, matrix, folder)
+    for failure in failures:
+        print(f"failed: {failure.key.title()}: {failure.error}")
+    if failures:
+        print(f"{len(failures)} cells failed; mend the cause and run again with --redo failed.")
+    return 1 if failures or plan.problems else 0
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return ", nothing like them has been scored before"
+    return f", about {seconds / 60:.0f} min by earlier cells" if seconds >= 90 else f", about {seconds:.0f} s"

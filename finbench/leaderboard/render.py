@@ -1,0 +1,161 @@
+"""Cells to pages: the same cells always give the same bytes."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from finbench.leaderboard import published
+from finbench.leaderboard.best import best_table
+from finbench.leaderboard.table import Entry, headless_bases, markdown, matrix, newest, task_order
+from finbench.runs.cell import Cell
+from finbench.runs.store import Cells
+
+DIFFERENT_LINES = 12
+NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`.\n"
+
+
+def render(cells: Cells, folder: Path) -> dict[str, str]:
+    """Return the pages by file name; `folder` is where the cells lie, with the outcomes of their rows."""
+    found = newest(cells.results)
+    title = _title(cells.results)
+    notes = _notes(cells)
+    return {
+        "README.md": _front(found, title, notes, folder),
+        "accuracy.md": _scores(found, title, notes, "accuracy", "Accuracy"),
+        "f1.md": _scores(found, title, notes, "f1_weighted", "Weighted F1"),
+        "efficiency.md": _efficiency(found, title, notes),
+        "methods.md": f"# Methods as published\n\n{published.reported_methods()}",
+    }
+
+
+def _title(cells: Iterable[Cell]) -> str:
+    """Return what every table must say of itself: toy models, sample rows, row caps."""
+    cells = list(cells)
+    said = list(dict.fromkeys(cell.title for cell in cells if cell.title))
+    if any(cell.flags.get("sample_rows") for cell in cells):
+        said.append("bundled sample rows: no score here is a real one")
+    return f"\n> **{'. '.join(said)}.**\n" if said else ""
+
+
+def _front(found: dict[tuple[Entry, str], Cell], title: str, notes: str, folder: Path) -> str:
+    if not found:
+        return f"# Leaderboards\n\n{NOTHING}{notes}"
+    return (
+        f"# Leaderboards\n{title}\n"
+        "What is best for each task, whether it is really better than its base on the same rows, and what it costs. "
+        "Pages: [accuracy](accuracy.md), [weighted F1](f1.md), [efficiency](efficiency.md), "
+        "[methods as published](methods.md).\n\n"
+        f"{best_table(found, folder)}\n\n"
+        "The interval is Wilson's on the effective number of rows (rows that repeat one another count once); the gain is "
+        "tested by exact McNemar, or by a permutation of clusters where rows repeat. A constant answer is the share of "
+        "the largest class. Memory is the process's peak on the CPU, allocated bytes on a GPU.\n"
+        f"{notes}"
+    )
+
+
+def _scores(found: dict[tuple[Entry, str], Cell], title: str, notes: str, metric: str, name: str) -> str:
+    """Return the page of one metric: base beside adapters, then the published numbers."""
+
+    def shown(cell: Cell) -> str:
+        if metric not in cell.metrics:
+            return "–"
+        value = cell.metrics[metric]
+        return f"{value.value:.4f}" + (f" ± {value.stderr:.4f}" if value.stderr is not None else "")
+
+    kept = {place: cell for place, cell in found.items() if metric in cell.metrics}
+    table = _matrix(kept, shown) if kept else NOTHING
+    return (
+        f"# {name}\n{title}\n{table}\n\nValue ± standard error, clustered where rows repeat.\n\n"
+        f"## As published\n\n{published.reported_scores(metric)}{notes}"
+    )
+
+
+def _matrix(found: dict[tuple[Entry, str], Cell], shown: Callable[[Cell], str]) -> str:
+    tasks = sorted({task for _, task in found}, key=task_order)
+    return markdown(matrix(found, tasks, shown, headless_bases(found.values())))
+
+
+def _efficiency(found: dict[tuple[Entry, str], Cell], title: str, notes: str) -> str:
+    """Return the page of costs: scoring by task, and the training of each adapter."""
+    import pandas as pd
+
+    scoring = _matrix(found, lambda cell: f"{cell.seconds_per_row:.4f} s, {cell.peak_bytes / 2**30:.2f} GiB")
+    rows = []
+    for cell in {entry: cell for (entry, _), cell in found.items() if cell.adapter}.values():
+        record = (cell.adapter or {})["record"]
+        resources, parameters = record.get("resources", {}), record.get("parameters", {})
+        hours = resources.get("gpu_hours")
+        rows.append(
+            [
+                f"{cell.key.base} + {cell.key.adapter}",
+                (cell.adapter or {})["method"],
+                f"{parameters['trainable']:,}" if parameters else "–",
+                f"{(cell.adapter or {})['size_bytes'] / 2**20:.2f}",
+                f"{resources['elapsed_seconds']:.0f}" if resources else "–",
+                f"{hours:.3f}" if hours else "no GPU",
+                f"{resources['resident_peak_bytes'] / 2**30:.2f}" if resources else "–",
+            ]
+        )
+    columns = ["adapter", "method", "trained parameters", "MiB", "training s", "GPU hours", "peak memory (GiB)"]
+    training = markdown(pd.DataFrame(sorted(rows), columns=columns)) if rows else "No adapter has been scored."
+    return (
+        f"# Efficiency\n{title}\n## Scoring: seconds per row and peak memory\n\n{scoring}\n\n"
+        f"## Training\n\n{training}\n\n{_machines(found.values())}"
+        f"## As published\n\n{published.reported_efficiency()}{notes}"
+    )
+
+
+def _machines(cells: Iterable[Cell]) -> str:
+    seen = {
+        f"{cell.machine['cpu']}, {cell.machine['cores']} cores, "
+        f"{cell.machine['memory_bytes'] / 2**30:.0f} GiB" + "".join(f", {gpu}" for gpu in cell.machine["gpus"])
+        for cell in cells
+    }
+    return "".join(f"Measured on: {machine}.\n" for machine in sorted(seen)) + "\n" if seen else ""
+
+
+def _notes(cells: Cells) -> str:
+    """Return what a reader has to know to believe the numbers, and what went wrong."""
+    lines = [f"- rows: {source}" for source in sorted({cell.source for cell in cells.results})]
+    lines += sorted({f"- {cell.key.base}: {cell.note}" for cell in cells.results if cell.note})
+    lines += sorted({_flag(cell) for cell in cells.results} - {""})
+    if days := sorted({cell.created[:10] for cell in cells.results}):
+        lines.append(f"- scored: {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else ""))
+    lines += [f"- failed: {one.key.title()}: {one.error}" for one in cells.failures]
+    lines += [f"- not a valid cell: {one.path.name}: {one.problem}" for one in cells.unreadable]
+    return "\n## Notes\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _flag(cell: Cell) -> str:
+    """Return a remark on one cell that its number does not show."""
+    remarks = []
+    if cell.truncated_share:
+        remarks.append(f"{cell.truncated_share:.1%} of inputs cut")
+    if cell.flags.get("trained_precision"):
+        remarks.append(f"trained at {cell.flags['trained_precision']}, scored at {cell.key.precision}")
+    if cell.adapter_proof is not None and not cell.adapter_proof["changed"]:
+        remarks.append("THE ADAPTER CHANGED NO LOGIT")
+    if cell.unparsed_share:
+        remarks.append(f"{cell.unparsed_share:.1%} of answers could not be read")
+    return f"- {cell.key.title()}: {', '.join(remarks)}" if remarks else ""
+
+
+def write(pages: dict[str, str], output: Path) -> None:
+    """Write the pages that differ."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        if not (output / name).is_file() or (output / name).read_text(encoding="utf-8") != text:
+            (output / name).write_text(text, encoding="utf-8")
+
+
+def differing(pages: dict[str, str], output: Path) -> dict[str, str]:
+    """Return for each page that is missing or differs the first lines of the difference."""
+    found = {}
+    for name, text in pages.items():
+        old = (output / name).read_text(encoding="utf-8") if (output / name).is_file() else ""
+        if old != text:
+            lines = difflib.unified_diff(
+                old.splitlines(), text.splitlines(), "as it is", "as it should be", lineterm="", n=0
+            )
+            found[name] = "\n".join(list(lines)[:DIFFERENT_LINES])
+    return found

@@ -1,0 +1,107 @@
+"""What has been measured becomes a cell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from finbench.records import Outcome
+from finbench.runs import provenance
+from finbench.runs.cell import Cell
+from finbench.runs.matrix import Base, Matrix
+from finbench.runs.plan import Planned
+from finbench.runs.switch import Proof
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What scoring one cell gave: an outcome a row, the share of rows cut, and the resource monitor's record."""
+
+    outcomes: Sequence[Outcome]
+    truncated_share: float
+    resources: Mapping[str, Any]
+    proof: Proof | None
+
+
+def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, measured: Measured) -> Cell:
+    """Return the cell of what was measured."""
+    from finbench.scoring.metrics import summarise
+
+    outcomes, labels = measured.outcomes, planned.task.labels
+    metrics = summarise(outcomes, labels)
+    elapsed = float(measured.resources["elapsed_seconds"])
+    return Cell(
+        key=planned.key,
+        created=provenance.now(),
+        title=matrix.title,
+        note=base.note,
+        source=planned.task.source,
+        n_rows=len(outcomes),
+        n_clusters=len({outcome.cluster for outcome in outcomes}),
+        metrics=metrics,
+        per_class=_per_class(outcomes, labels),
+        confusion=_confusion(outcomes, labels),
+        unparsed_share=metrics["unparsed"].value,
+        truncated_share=measured.truncated_share,
+        elapsed_seconds=elapsed,
+        seconds_per_row=elapsed / len(outcomes),
+        peak_bytes=_peak_bytes(measured.resources),
+        resources=dict(measured.resources),
+        machine=provenance.machine(),
+        versions=provenance.versions(),
+        git=provenance.git_state(),
+        command=provenance.command(),
+        flags=_flags(planned, base, headless),
+        adapter=_adapter(planned),
+        adapter_proof=asdict(measured.proof) if measured.proof else None,
+    )
+
+
+def _matrix(outcomes: Sequence[Outcome], labels: Sequence[str]) -> Any:
+    from finbench.scoring.metrics import confusion
+
+    return confusion([one.gold for one in outcomes], [one.prediction for one in outcomes], labels)
+
+
+def _confusion(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, Any] | None:
+    if not labels:
+        return None
+    return {"labels": list(labels), "matrix": _matrix(outcomes, labels).astype(int).tolist()}
+
+
+def _per_class(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, dict[str, float]]:
+    if not labels:
+        return {}
+    from finbench.scoring.metrics import by_class
+
+    names = ("precision", "recall", "f1", "support")
+    columns = by_class(_matrix(outcomes, labels))
+    return {
+        label: {name: float(column[n]) for name, column in zip(names, columns, strict=True)}
+        for n, label in enumerate(labels)
+    }
+
+
+def _peak_bytes(resources: Mapping[str, Any]) -> int:
+    on_gpu = resources.get("gpu_peak_allocated_bytes")
+    return int(sum(on_gpu) if on_gpu else resources["resident_peak_bytes"])
+
+
+def _flags(planned: Planned, base: Base, headless: bool) -> dict[str, Any]:
+    trained = planned.adapter.precision if planned.adapter else base.precision
+    return {
+        "sample_rows": planned.task.source == "sample",
+        "base_without_head": headless,
+        "trained_precision": trained if trained and trained != base.precision else None,
+    }
+
+
+def _adapter(planned: Planned) -> dict[str, Any] | None:
+    adapter = planned.adapter
+    if adapter is None:
+        return None
+    return {
+        "name": adapter.name,
+        "method": adapter.method,
+        "size_bytes": adapter.size_bytes,
+        "record": dict(adapter.record),
+    }

@@ -1,0 +1,117 @@
+"""Puts adapters on a model in memory and takes them off, leaving the model as it was, to the bit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from finbench.errors import FinbenchError
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That an adapter is in effect: the largest difference of a logit on a fixed probe with and without it."""
+
+    changed: bool
+    max_abs_logit_difference: float
+
+
+class Switch:
+    """One model on which adapters are put in turn."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.model = model
+        self._modules = dict(model.named_modules(remove_duplicate=False))
+        self._trainable = {name: weight.requires_grad for name, weight in model.named_parameters()}
+        self._logits = probe(model)
+        self._wrapped: Any = None
+
+    def put_on(self, folder: Path) -> Any:
+        """Return the model with the folder's adapter in effect.
+
+        Raises:
+            FinbenchError: the adapter does not fit the model.
+
+        """
+        from peft import PeftModel
+
+        try:
+            self._wrapped = PeftModel.from_pretrained(self.model, str(folder)).eval()
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            self._restore()
+            raise FinbenchError(
+                f"the adapter in {folder} does not fit this base ({_first_line(error)}). "
+                "Put it on the base that its adapter_config.json or finbench.json names."
+            ) from error
+        return self._wrapped
+
+    def proof(self) -> Proof:
+        """Compare the probe's logits with the adapter's layers in effect and with them passed over.
+
+        A trained head stays in both, so what is proved is that the layers inside the model are in effect.
+        """
+        with_adapter = probe(self._wrapped)
+        with _passed_over(self._wrapped):
+            without = probe(self._wrapped.get_base_model())
+        difference = float((with_adapter - without).abs().max())
+        return Proof(changed=difference > 0, max_abs_logit_difference=difference)
+
+    def take_off(self) -> bool:
+        """Take the adapter off; say whether the probe's logits are equal to the bit to those before it came."""
+        from peft.tuners.tuners_utils import BaseTuner
+
+        if isinstance(self._wrapped.base_model, BaseTuner):  # prompt learning only wraps, it puts nothing inside
+            self._wrapped.unload()
+        self._wrapped = None
+        self._restore()
+        return torch.equal(_bits(probe(self.model)), _bits(self._logits))
+
+    def _restore(self) -> None:
+        """Put back every module that stands elsewhere: PEFT leaves trained copies of heads and embeddings in place."""
+        for name, module in self._modules.items():
+            parent, _, child = name.rpartition(".")
+            if name and getattr(self._modules[parent], child, None) is not module:
+                setattr(self._modules[parent], child, module)
+        if hasattr(self.model, "peft_config"):
+            del self.model.peft_config
+        for name, weight in self.model.named_parameters():
+            weight.requires_grad_(self._trainable[name])
+
+
+@contextmanager
+def _passed_over(wrapped: Any) -> Iterator[None]:
+    """Let every adapter layer pass its input by; heads and embeddings that were trained in full stay."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in wrapped.modules() if isinstance(module, BaseTunerLayer)]
+    try:
+        for layer in layers:
+            layer.enable_adapters(False)
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
+def probe(model: Any) -> torch.Tensor:
+    """Return the logits (1, T, V) or (1, L) of a fixed input, on the CPU in float32."""
+    size = int(model.config.get_text_config().vocab_size)
+    weight = next(model.parameters())
+    ids = ((torch.arange(16) * 37 + 11) % size).unsqueeze(0).to(weight.device)  # (1, T)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = ids[:, :4]
+    with torch.inference_mode():
+        return model(**inputs).logits.float().cpu()
+
+
+def _bits(logits: torch.Tensor) -> torch.Tensor:
+    return logits.contiguous().view(torch.int32)  # NaN equals itself bit by bit
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return " ".join(lines[:2])[:300] if lines else type(error).__name__
