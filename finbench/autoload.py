@@ -13,7 +13,7 @@ MODEL_TYPES = {
 }
 
 
-def _warn(what, error):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  (annotations cost start-up time)
+def _warn(what, error):
     """Say in one line that a library's version does not fit; the program goes on without finbench."""
     sys.stderr.write(
         f"finbench: {what} of this version could not be extended ({error}); "
@@ -21,14 +21,14 @@ def _warn(what, error):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 
     )
 
 
-def _add_tasks(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _add_tasks(module):
     """Let every `TaskManager` that scans lm-eval's own tasks scan ours too; the user's own paths still win."""
     from functools import wraps
 
     original = module.TaskManager.__init__
 
     @wraps(original)
-    def init(self, verbosity=None, include_path=None, include_defaults=True, metadata=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def init(self, verbosity=None, include_path=None, include_defaults=True, metadata=None):
         if include_defaults:
             from finbench.paths import task_folders
 
@@ -39,7 +39,7 @@ def _add_tasks(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     module.TaskManager.__init__ = init
 
 
-def _add_models(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _add_models(module):
     """Enter our model types as lazy names: their modules are imported when `--model` asks for them."""
     from lm_eval.api.registry import model_registry
 
@@ -48,9 +48,9 @@ def _add_models(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
             model_registry.register(name, target=target)
 
 
-def _add_adapter_types(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _add_adapter_types(module):
     """Teach PEFT the bottleneck type, so that `peft=` loads such an adapter."""
-    import finbench.adapters.bottleneck  # registers itself
+    import finbench.adapters.bottleneck  # noqa: F401  (registers itself)
 
 
 HOOKS = {
@@ -64,7 +64,7 @@ class _Finder:
     """Finds the awaited modules by asking the other finders, and wraps their loader."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205
+    def find_spec(name, path=None, target=None):
         if name not in HOOKS:
             return None
         for finder in sys.meta_path:
@@ -77,7 +77,7 @@ class _Finder:
         return None
 
 
-def _run_after(spec, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _run_after(spec, name):
     """Make the spec's loader call the module's hook once it has executed it.
 
     A spec may be asked for and never executed (transformers looks for peft that way), so the hook stays until then.
@@ -87,7 +87,7 @@ def _run_after(spec, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN
     if execute is None:
         return
 
-    def exec_module(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def exec_module(module):
         execute(module)
         hook = HOOKS.pop(name, None)
         try:
@@ -102,7 +102,7 @@ def _run_after(spec, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN
 def install() -> None:
     """Put the finder in front, once."""
     if _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Finder)
 
 
 install()

@@ -1,4 +1,4 @@
-"""Writes a task YAML for a table of the user's own: `finbench new-task my_mood news.csv --text headline --label mood`."""
+"""Writes a task YAML for a table of the user's own: `finbench new-task my_mood news.csv --label mood`."""
 
 import json
 import re

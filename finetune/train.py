@@ -184,8 +184,8 @@ def _trainer(
     trainer = RecipeTrainer(
         model=model,
         args=_arguments(recipe, folder, bool(found.validation)),
-        train_dataset=_Rows(found.train),  # type: ignore[arg-type]
-        eval_dataset=_Rows(()) if found.validation else None,  # type: ignore[arg-type]
+        train_dataset=_Rows(found.train),
+        eval_dataset=_Rows(()) if found.validation else None,
         data_collator=lambda rows: collate(rows, tokenizer.pad_token_id, labels),
         callbacks=callbacks,
     )
@@ -195,7 +195,7 @@ def _trainer(
     return trainer
 
 
-class _Rows(torch.utils.data.Dataset):  # type: ignore[type-arg]
+class _Rows(torch.utils.data.Dataset):
     """Examples as the Trainer samples them."""
 
     def __init__(self, rows: Sequence[Example]) -> None:
@@ -242,11 +242,12 @@ def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArgumen
     )
 
 
-class RecipeTrainer(Trainer):  # type: ignore[misc]
+class RecipeTrainer(Trainer):
     """The Trainer with loss on the answer alone, the LM head run only there, and validation as scoring does it."""
 
     weights: torch.Tensor | None = None
     validate: Any = None
+    control: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -281,7 +282,7 @@ class RecipeTrainer(Trainer):  # type: ignore[misc]
         """Return logits (B, K, V) at these positions of the input, running the LM head only there where it can."""
         bare = self.accelerator.unwrap_model(model)
         settings = getattr(bare, "active_peft_config", None)
-        shift = settings.num_virtual_tokens if getattr(settings, "peft_type", "") in IN_FRONT else 0
+        shift = settings.num_virtual_tokens if settings is not None and settings.peft_type in IN_FRONT else 0
         base = bare.get_base_model() if settings is not None else bare
         if "logits_to_keep" in inspect.signature(base.forward).parameters:
             logits: torch.Tensor = model(**inputs, logits_to_keep=read + shift).logits

@@ -60,7 +60,7 @@ class ClassifierLM(LM):
             options = {"dtype": dtype, **quantisation(load_in_8bit, load_in_4bit, settings)}
             model, tokenizer, names = load_classifier(pretrained, peft, names, revision or "main", options)
             if not (load_in_8bit or load_in_4bit):
-                model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+                model = model.to(_available(device))
         else:
             model = pretrained
             if tokenizer is None or peft is not None:
@@ -231,6 +231,14 @@ class ClassifierLM(LM):
             [[1] * len(row["input_ids"]) + [0] * (length - len(row["input_ids"])) for row in rows]
         )
         return {name: tensor.to(self.device) for name, tensor in tensors.items()}
+
+
+def _available(device: str | None) -> str:
+    """Return the device; lm-eval's command line asks for "cuda:0" unless told otherwise, be there one or not."""
+    has_gpu = torch.cuda.is_available()
+    if device is None:
+        return "cuda" if has_gpu else "cpu"
+    return device if has_gpu or not device.startswith("cuda") else "cpu"
 
 
 def _pad_token(model: Any, tokenizer: Any) -> int:

@@ -67,7 +67,7 @@ class FastLM(HFLM):
         if truncate not in ("refuse", "report"):
             raise FinbenchError(f"hf-fast: truncate={truncate!r} is unknown; give truncate=refuse or truncate=report.")
         if not args:
-            kwargs.setdefault("device", None)  # whatever there is; `HFLM`'s own default fails without a GPU
+            kwargs.setdefault("device", "cuda:0")  # which falls back to the CPU; `HFLM`'s own default does not
         super().__init__(pretrained, *args, **kwargs)
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()

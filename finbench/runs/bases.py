@@ -63,7 +63,7 @@ class CausalBase:
             "revision": base.revision or "main",
             "dtype": base.dtype,
             "batch_size": matrix.batch_size,
-            "device": None,  # whatever there is
+            "device": "cuda:0",  # lm-eval falls back to the CPU
             **quantisation(base.bits),
         }
         if base.model == "hf":

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finbench.errors import FinbenchError
 from finbench.runs import provenance
@@ -39,7 +39,7 @@ def execute(plan: Plan, matrix: Matrix, folder: Path) -> list[Failure]:
 class _Runner:
     """Runs one base's cells; a failure ends as little as it must: its cell, its adapter's cells or its base's."""
 
-    def __init__(self, plan: BasePlan, matrix: Matrix, folder: Path, bar: "tqdm[None]") -> None:
+    def __init__(self, plan: BasePlan, matrix: Matrix, folder: Path, bar: "tqdm[Any]") -> None:
         self.plan, self.matrix, self.folder, self.bar = plan, matrix, folder, bar
 
     def run(self) -> Iterator[Failure]:

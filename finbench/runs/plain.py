@@ -9,7 +9,7 @@ from finbench.errors import FinbenchError
 from finbench.runs.matrix import Truncate
 
 
-class PlainLM(HFLM):  # type: ignore[misc]
+class PlainLM(HFLM):
     """`HFLM` that knows how long its inputs are; `truncated_requests` holds (task, number of the row)."""
 
     def __init__(self, *args: Any, truncate: Truncate = "refuse", **kwargs: Any) -> None:

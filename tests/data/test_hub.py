@@ -164,8 +164,11 @@ def test_xbrl_question_and_xml_are_split_out_of_the_published_context(put: Put) 
     def record(question: str, target: str) -> dict[str, str]:
         return {"context": CONTEXT.format(question), "target": target, "category1": "xbrl_tags"}
 
-    train = as_csv(record("Which tag marks assets of Brelvik?", "us-gaap:Assets"),
-                   record("Name the tag of Brelvik's assets.", "us-gaap:Assets"), record("How much?", "12.0"))
+    train = as_csv(
+        record("Which tag marks assets of Brelvik?", "us-gaap:Assets"),
+        record("Name the tag of Brelvik's assets.", "us-gaap:Assets"),
+        record("How much?", "12.0"),
+    )
     put(find("xbrl_tags"), {"train": train, "test": as_csv(record("And current ones?", "us-gaap:AssetsCurrent"))})
     rows = load("xbrl_tags")
     first, second = rows.splits["train"]

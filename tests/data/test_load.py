@@ -18,8 +18,13 @@ def row_set(train: Sequence[Row], test: Sequence[Row]) -> RowSet:
 
 
 def test_leaks_are_dropped_from_train_alone_and_counted() -> None:
-    train = [Row("1", "same", "a"), Row("2", "twice", "a"), Row("3", "twice", "b"),
-             Row("4", "Same", "a"), Row("5", "kept", "b")]
+    train = [
+        Row("1", "same", "a"),
+        Row("2", "twice", "a"),
+        Row("3", "twice", "b"),
+        Row("4", "Same", "a"),
+        Row("5", "kept", "b"),
+    ]
     rows = drop_leaks(row_set(train, [Row("6", "same", "b"), Row("7", "same", "b")]))
     assert [row.id for row in rows.splits["train"]] == ["4", "5"]
     assert [row.id for row in rows.splits["test"]] == ["6", "7"]
@@ -27,8 +32,11 @@ def test_leaks_are_dropped_from_train_alone_and_counted() -> None:
 
 
 def test_wordings_of_one_entity_conflict_if_their_labels_do() -> None:
-    train = [Row("1", "s", "a", question="q1", entity="E"), Row("2", "s", "b", question="q2", entity="E"),
-             Row("3", "s", "b", question="q1", entity="F")]
+    train = [
+        Row("1", "s", "a", question="q1", entity="E"),
+        Row("2", "s", "b", question="q2", entity="E"),
+        Row("3", "s", "b", question="q1", entity="F"),
+    ]
     assert [row.id for row in drop_leaks(row_set(train, [])).splits["train"]] == ["3"]
 
 
