@@ -29,9 +29,9 @@ class Shape:
 
 
 SHAPES: dict[Family, Shape] = {
-    "gpt2": Shape(width=128, layers=3, heads=4, steps=150),
-    "llama": Shape(width=128, layers=3, heads=4, steps=150),
-    "bert": Shape(width=128, layers=3, heads=4, steps=200),
+    "gpt2": Shape(width=128, layers=3, heads=4, steps=80),
+    "llama": Shape(width=128, layers=3, heads=4, steps=80),
+    "bert": Shape(width=128, layers=3, heads=4, steps=100),
 }
 
 
@@ -141,11 +141,11 @@ def pretrain(model: Any, tokenizer: Any, texts: Sequence[str], steps: int, maske
         optimizer.zero_grad()
 
 
-def _batches(tokenizer: Any, texts: Sequence[str], steps: int, size: int = 16) -> Iterator[Any]:
+def _batches(tokenizer: Any, texts: Sequence[str], steps: int, size: int = 8) -> Iterator[Any]:
     import torch
 
     for _ in range(steps):
         chosen = [texts[n] + tokenizer.eos_token for n in torch.randint(len(texts), (size,)).tolist()]
         yield tokenizer(
-            chosen, return_tensors="pt", padding=True, truncation=True, max_length=256, return_token_type_ids=False
+            chosen, return_tensors="pt", padding=True, truncation=True, max_length=192, return_token_type_ids=False
         )

@@ -15,7 +15,7 @@ method: lora
 target_modules: [c_attn, c_proj, c_fc]
 r: 8
 alpha: 16
-epochs: 12
+epochs: 6
 batch_size: 8
 learning_rate: 2.0e-3
 """,
@@ -25,7 +25,7 @@ task_type: causal
 tasks: [fin_fpb]
 method: bottleneck
 reduction_factor: 4
-epochs: 12
+epochs: 6
 batch_size: 8
 learning_rate: 2.0e-3
 """,
@@ -36,7 +36,7 @@ tasks: [fin_fpb]
 method: lora
 r: 8
 alpha: 16
-epochs: 25
+epochs: 15
 batch_size: 8
 learning_rate: 2.0e-3
 """,

@@ -20,7 +20,9 @@ def best_table(cells: dict[tuple[Entry, str], Cell], folder: Path) -> str:
     rows = []
     for task in sorted({task for _, task in cells}, key=task_order):
         of_task = {entry: cell for (entry, name), cell in cells.items() if name == task}
-        best = max(of_task, key=lambda entry: (of_task[entry].metrics["accuracy"].value, entry.title()))
+        best = max(
+            of_task, key=lambda entry: (of_task[entry].metrics["accuracy"].value, not entry.adapter, entry.title())
+        )
         rows.append(_row(task, best, of_task, folder))
     columns = ["task", "best", "accuracy [95% interval]", "over its base", "constant answer"]
     return markdown(pd.DataFrame(rows, columns=[*columns, "rows (effective)", "adapter", "s/row", "memory"]))

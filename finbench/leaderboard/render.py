@@ -46,9 +46,9 @@ def _front(found: dict[tuple[Entry, str], Cell], title: str, notes: str, folder:
         "Pages: [accuracy](accuracy.md), [weighted F1](f1.md), [efficiency](efficiency.md), "
         "[methods as published](methods.md).\n\n"
         f"{best_table(found, folder)}\n\n"
-        "The interval is Wilson's on the effective number of rows (rows that repeat one another count once); the gain "
-        "is tested by exact McNemar, or by a permutation of clusters where rows repeat. A constant answer is the share of "
-        "the largest class. Memory is the process's peak on the CPU, allocated bytes on a GPU.\n"
+        "The interval is Wilson's on the effective number of rows (rows that repeat one another count once); the "
+        "gain is tested by exact McNemar, or by a permutation of clusters where rows repeat. A constant answer is "
+        "the share of the largest class. Memory is the process's peak on the CPU, allocated bytes on a GPU.\n"
         f"{notes}"
     )
 

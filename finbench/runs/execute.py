@@ -1,6 +1,7 @@
 """Scores what a plan names: each base is loaded once, its adapters go on and off, and every cell is stored at once."""
 
 import gc
+import sys
 import traceback
 from collections.abc import Iterator
 from itertools import groupby
@@ -30,7 +31,7 @@ def execute(plan: Plan, matrix: Matrix, folder: Path) -> list[Failure]:
     with tqdm(total=len(plan.todo), unit="cell", disable=not plan.todo) as bar:
         for base in plan.bases:
             for failure in _Runner(base, matrix, folder, bar).run() if base.todo else ():
-                bar.write(f"failed: {failure.key.title()}: {failure.error}")
+                bar.write(f"failed: {failure.key.title()}: {failure.error}", file=sys.stderr)
                 write_failure(folder, failure)
                 failures.append(failure)
     return failures
