@@ -22,12 +22,18 @@ def run(options: argparse.Namespace) -> int:
     from finbench.paths import leaderboards
     from finbench.runs.matrix import read_matrix
     from finbench.runs.plan import plan_matrix
+    from finbench.runs.store import has_failed
 
     folder = options.cells or leaderboards() / "cells"
     matrix = read_matrix(options.matrix)
     plan = plan_matrix(matrix, folder, options.redo)
-    print(f"{matrix.name}: {len(plan.cells)} cells, {len(plan.cells) - len(plan.todo)} done or failed before, ", end="")
-    print(f"{len(plan.todo)} to score" + (_about(plan.expected_seconds) if plan.todo else ""), flush=True)
+    planned = {cell.key for cell in plan.todo}
+    failed = [cell for cell in plan.cells if cell.key not in planned and has_failed(folder, cell.key)]
+    done = len(plan.cells) - len(plan.todo) - len(failed)
+    print(f"{matrix.name}: {len(plan.cells)} cells, {done} done, {len(plan.todo)} to score", end="")
+    print(_about(plan.expected_seconds) if plan.todo else "", flush=True)
+    if failed:
+        print(f"  {len(failed)} failed before and are left alone; --redo failed tries them again")
     for line in plan.left_out:
         print(f"  no cell: {line}")
     for line in plan.problems:

@@ -1,5 +1,6 @@
 """The front page's table: what is best for each task, whether it is really better than its base, and at what cost."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def _row(task: str, best: Entry, of_task: dict[Entry, Cell], folder: Path) -> li
 
 def _gain(best: Entry, of_task: dict[Entry, Cell], folder: Path) -> str:
     """Return the difference to the bare base on the same rows, with the paired test's p-value."""
-    bare = Entry(best.base, best.precision, "", best.limit)
+    bare = replace(best, adapter="")
     if not best.adapter:
         return "is a base"
     if bare not in of_task:

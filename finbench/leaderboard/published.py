@@ -23,9 +23,12 @@ def reported_scores(metric: str) -> str:
     paper = _documents()["qlora_paper"]
     found = paper[{"accuracy": "accuracy", "f1_weighted": "weighted_f1"}[metric]]
     rows = [[name, *(_shown(value) for value in values)] for name, values in found.items() if name != "columns"]
+    sizes = [paper["split_sizes"][task] for task in found["columns"]]
+    rows.append(["their train / test rows", *(f"{train} / {test}" for train, test in sizes)])
     table = pd.DataFrame(rows, columns=["model (as reported)", *found["columns"]])
     return (
-        f"{markdown(table)}\n\nReported in *{paper['source']}*, 8-bit inference, other splits than ours where noted.\n"
+        f"{markdown(table)}\n\nReported in *{paper['source']}*, {paper['inference_precision']} inference. "
+        "Where their numbers of rows are not ours, the test sets differ and the scores do not compare.\n"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from finbench.leaderboard import published
 from finbench.leaderboard.best import best_table
-from finbench.leaderboard.table import Entry, headless_bases, markdown, matrix, newest, task_order
+from finbench.leaderboard.table import Condition, Entry, by_condition, headless_bases, markdown, matrix, task_order
 from finbench.runs.cell import Cell
 from finbench.runs.store import Cells
 
@@ -14,38 +14,40 @@ DIFFERENT_LINES = 12
 NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`.\n"
 
 
+Found = dict[tuple[Entry, str], Cell]
+
+
 def render(cells: Cells, folder: Path) -> dict[str, str]:
     """Return the pages by file name; `folder` is where the cells lie, with the outcomes of their rows."""
-    found = newest(cells.results)
-    title = _title(cells.results)
+    found = by_condition(cells.results)
     notes = _notes(cells)
     return {
-        "README.md": _front(found, title, notes, folder),
-        "accuracy.md": _scores(found, title, notes, "accuracy", "Accuracy"),
-        "f1.md": _scores(found, title, notes, "f1_weighted", "Weighted F1"),
-        "efficiency.md": _efficiency(found, title, notes),
+        "README.md": _front(found, notes, folder),
+        "accuracy.md": _scores(found, notes, "accuracy", "Accuracy"),
+        "f1.md": _scores(found, notes, "f1_weighted", "Weighted F1"),
+        "efficiency.md": _efficiency(found, notes),
         "methods.md": f"# Methods as published\n\n{published.reported_methods()}",
     }
 
 
-def _title(cells: Iterable[Cell]) -> str:
-    """Return what every table must say of itself: toy models, sample rows, row caps."""
-    cells = list(cells)
-    said = list(dict.fromkeys(cell.title for cell in cells if cell.title))
-    if any(cell.flags.get("sample_rows") for cell in cells):
-        said.append("bundled sample rows: no score here is a real one")
-    return f"\n> **{'. '.join(said)}.**\n" if said else ""
+def _sections(found: dict[Condition, Found], table: Callable[[Found], str]) -> str:
+    """Return a table for each condition, since results of different conditions are not compared."""
+    parts = []
+    for condition, cells in found.items():
+        heading = condition.heading()
+        parts.append((f"> **{heading}.**\n\n" if heading else "") + table(cells))
+    return "\n\n".join(parts) if parts else NOTHING
 
 
-def _front(found: dict[tuple[Entry, str], Cell], title: str, notes: str, folder: Path) -> str:
+def _front(found: dict[Condition, Found], notes: str, folder: Path) -> str:
     if not found:
         return f"# Leaderboards\n\n{NOTHING}{notes}"
     return (
-        f"# Leaderboards\n{title}\n"
+        "# Leaderboards\n\n"
         "What is best for each task, whether it is really better than its base on the same rows, and what it costs. "
         "Pages: [accuracy](accuracy.md), [weighted F1](f1.md), [efficiency](efficiency.md), "
         "[methods as published](methods.md).\n\n"
-        f"{best_table(found, folder)}\n\n"
+        f"{_sections(found, lambda cells: best_table(cells, folder))}\n\n"
         "The interval is Wilson's on the effective number of rows (rows that repeat one another count once); the "
         "gain is tested by exact McNemar, or by a permutation of clusters where rows repeat. A constant answer is "
         "the share of the largest class. Memory is the process's peak on the CPU, allocated bytes on a GPU.\n"
@@ -53,35 +55,49 @@ def _front(found: dict[tuple[Entry, str], Cell], title: str, notes: str, folder:
     )
 
 
-def _scores(found: dict[tuple[Entry, str], Cell], title: str, notes: str, metric: str, name: str) -> str:
+def _scores(found: dict[Condition, Found], notes: str, metric: str, name: str) -> str:
     """Return the page of one metric: base beside adapters, then the published numbers."""
 
     def shown(cell: Cell) -> str:
-        if metric not in cell.metrics:
-            return "–"
         value = cell.metrics[metric]
         return f"{value.value:.4f}" + (f" ± {value.stderr:.4f}" if value.stderr is not None else "")
 
-    kept = {place: cell for place, cell in found.items() if metric in cell.metrics}
-    table = _matrix(kept, shown) if kept else NOTHING
+    def table(cells: Found) -> str:
+        kept = {place: cell for place, cell in cells.items() if metric in cell.metrics}
+        return _matrix(kept, shown) if kept else "No task here has this metric."
+
     return (
-        f"# {name}\n{title}\n{table}\n\nValue ± standard error, clustered where rows repeat.\n\n"
+        f"# {name}\n\n{_sections(found, table)}\n\nValue ± standard error, clustered where rows repeat.\n\n"
         f"## As published\n\n{published.reported_scores(metric)}{notes}"
     )
 
 
-def _matrix(found: dict[tuple[Entry, str], Cell], shown: Callable[[Cell], str]) -> str:
+def _matrix(found: Found, shown: Callable[[Cell], str]) -> str:
     tasks = sorted({task for _, task in found}, key=task_order)
     return markdown(matrix(found, tasks, shown, headless_bases(found.values())))
 
 
-def _efficiency(found: dict[tuple[Entry, str], Cell], title: str, notes: str) -> str:
+def _efficiency(found: dict[Condition, Found], notes: str) -> str:
     """Return the page of costs: scoring by task, and the training of each adapter."""
+
+    def cost(cell: Cell) -> str:
+        return f"{cell.seconds_per_row:.4f} s, {cell.peak_bytes / 2**30:.2f} GiB"
+
+    scoring = _sections(found, lambda cells: _matrix(cells, cost))
+    every = [cell for cells in found.values() for cell in cells.values()]
+    return (
+        f"# Efficiency\n\n## Scoring: seconds per row and peak memory\n\n{scoring}\n\n"
+        f"## Training\n\n{_training(every)}\n\n{_machines(every)}"
+        f"## As published\n\n{published.reported_efficiency()}{notes}"
+    )
+
+
+def _training(cells: Iterable[Cell]) -> str:
+    """Return the table of what each adapter's training cost, by its own record."""
     import pandas as pd
 
-    scoring = _matrix(found, lambda cell: f"{cell.seconds_per_row:.4f} s, {cell.peak_bytes / 2**30:.2f} GiB")
     rows = []
-    for cell in {entry: cell for (entry, _), cell in found.items() if cell.adapter}.values():
+    for cell in {cell.key.adapter_sha256: cell for cell in cells if cell.adapter}.values():
         record = (cell.adapter or {})["record"]
         resources, parameters = record.get("resources", {}), record.get("parameters", {})
         hours = resources.get("gpu_hours")
@@ -97,12 +113,7 @@ def _efficiency(found: dict[tuple[Entry, str], Cell], title: str, notes: str) ->
             ]
         )
     columns = ["adapter", "method", "trained parameters", "MiB", "training s", "GPU hours", "peak memory (GiB)"]
-    training = markdown(pd.DataFrame(sorted(rows), columns=columns)) if rows else "No adapter has been scored."
-    return (
-        f"# Efficiency\n{title}\n## Scoring: seconds per row and peak memory\n\n{scoring}\n\n"
-        f"## Training\n\n{training}\n\n{_machines(found.values())}"
-        f"## As published\n\n{published.reported_efficiency()}{notes}"
-    )
+    return markdown(pd.DataFrame(sorted(rows), columns=columns)) if rows else "No adapter has been scored."
 
 
 def _machines(cells: Iterable[Cell]) -> str:

@@ -1,7 +1,7 @@
 """Cells to tables: one row an entry (a base, or a base with an adapter), one column a task."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from finbench.runs.cell import Cell
@@ -15,24 +15,59 @@ ORDER = ("fpb", "fiqa", "tfns", "nwgi", "ner", "headline", "xbrl_tags", "xbrl_va
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """What a row of a board is about: a base at a precision, with an adapter or without ("")."""
+    """What a row of a board is about: a base at a precision by a model type, with an adapter or without ("")."""
 
     base: str
     precision: str
+    model: str
     adapter: str
-    limit: int
 
     def title(self) -> str:
         """Return the entry's name for people."""
         name = f"{self.base} + {self.adapter}" if self.adapter else f"{self.base} (base)"
         name += "" if self.precision == "float32" else f" [{self.precision}]"
-        return name + (f" (first {self.limit} rows)" if self.limit else "")
+        return name + (" [hf]" if self.model == "hf" else "")
+
+
+@dataclass(frozen=True, order=True)
+class Condition:
+    """What results must share to stand in one table: whose rows, how many of them, cleaned and cut or not."""
+
+    sample: bool
+    cleaned: bool
+    limit: int
+    cut: bool
+    title: str
+
+    def heading(self) -> str:
+        """Return what a table must say of itself, "" for whole test sets as published."""
+        remarks = [self.title] if self.title else []
+        remarks += ["bundled sample rows: no score here is a real one"] if self.sample else []
+        remarks += [f"first {self.limit} rows only"] if self.limit else []
+        remarks += ["texts cleaned"] if self.cleaned else []
+        remarks += ["too long inputs are cut and counted"] if self.cut else []
+        return ". ".join(remarks)
+
+
+def condition_of(cell: Cell) -> Condition:
+    """Return the condition under which a cell was scored."""
+    key = cell.key
+    sample = bool(cell.flags.get("sample_rows"))
+    return Condition(sample, key.clean, key.limit or 0, key.truncate == "report", cell.title)
+
+
+def by_condition(cells: Iterable[Cell]) -> dict[Condition, dict[tuple[Entry, str], Cell]]:
+    """Return the newest cell of each entry and task by condition, whole real test sets first."""
+    groups: dict[Condition, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(condition_of(cell), []).append(cell)
+    return {condition: newest(groups[condition]) for condition in sorted(groups)}
 
 
 def entry_of(cell: Cell) -> Entry:
     """Return the entry that a cell belongs to."""
     key = cell.key
-    return Entry(key.base, key.precision, key.adapter, key.limit or 0)
+    return Entry(key.base, key.precision, key.engine.partition("/")[0], key.adapter)
 
 
 def task_order(name: str) -> tuple[int, str]:
@@ -72,12 +107,7 @@ def matrix(
 
 def headless_bases(cells: Iterable[Cell]) -> list[Entry]:
     """Return the bases that have no score of their own, since nobody trained a head for them."""
-    found = {
-        Entry(cell.key.base, cell.key.precision, "", cell.key.limit or 0)
-        for cell in cells
-        if cell.flags.get("base_without_head")
-    }
-    return sorted(found)
+    return sorted({replace(entry_of(cell), adapter="") for cell in cells if cell.flags.get("base_without_head")})
 
 
 def markdown(table: "pd.DataFrame") -> str:

@@ -7,7 +7,7 @@ import torch
 
 from finbench.errors import FinbenchError
 from finbench.runs.matrix import Base, Matrix
-from finbench.runs.switch import Proof, Switch
+from finbench.runs.switch import Proof, Switch, probe, same_bits
 
 if TYPE_CHECKING:
     from finbench.adapters.folder import Adapter
@@ -24,7 +24,7 @@ class LoadedBase(Protocol):
         """Put an adapter on, and prove that it is in effect."""
 
     def take_off(self) -> None:
-        """Take it off."""
+        """Take it off, or clear away what a failed `put_on` left."""
 
 
 def load_base(base: Base, matrix: Matrix) -> LoadedBase:
@@ -110,6 +110,7 @@ class ClassifierBase:
         if not base.bits and torch.cuda.is_available():
             model = model.to("cuda")
         self._model = model.eval()
+        self._logits = probe(self._model)
         self._switch: Switch | None = None
         self._own_lm = self._wrap(self._model, tuple(self._model.config.id2label.values()))
         self.lm: Any = self._own_lm
@@ -135,8 +136,11 @@ class ClassifierBase:
     def take_off(self) -> None:
         """Take the adapter off; should the encoder differ by a bit from before, load it anew."""
         self.lm = self._own_lm
-        if self._switch is not None and not self._switch.take_off():
-            self._load()
+        if self._switch is not None:
+            self._switch.take_off()
+            # The shell's own head is no number, so the encoder is proved through the head that was loaded with it.
+            if not same_bits(probe(self._model), self._logits):
+                self._load()
         self._switch = None
 
     def _shell(self, labels: tuple[str, ...]) -> Any:

@@ -66,6 +66,7 @@ class _Runner:
             try:
                 proof = loaded.put_on(adapter)
             except Exception as error:
+                loaded.take_off()
                 yield from self._fail(cells, error)
                 return
         for cell in cells:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from finbench.records import Outcome
@@ -103,5 +104,14 @@ def _adapter(planned: Planned) -> dict[str, Any] | None:
         "name": adapter.name,
         "method": adapter.method,
         "size_bytes": adapter.size_bytes,
-        "record": dict(adapter.record),
+        "record": _without_folders(adapter.record),
     }
+
+
+def _without_folders(value: Any) -> Any:
+    """Return a record with absolute paths cut to their last part: a result is published, the machine's folders not."""
+    if isinstance(value, Mapping):
+        return {name: _without_folders(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(item) for item in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

@@ -30,7 +30,7 @@ class Switch:
         self._wrapped: Any = None
 
     def put_on(self, folder: Path) -> Any:
-        """Return the model with the folder's adapter in effect.
+        """Return the model with the folder's adapter in effect; `take_off` follows even if that fails half-way.
 
         Raises:
             FinbenchError: the adapter does not fit the model.
@@ -41,7 +41,6 @@ class Switch:
         try:
             self._wrapped = PeftModel.from_pretrained(self.model, str(folder)).eval()
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            self._restore()
             raise FinbenchError(
                 f"the adapter in {folder} does not fit this base ({_first_line(error)}). "
                 "Put it on the base that its adapter_config.json or finbench.json names."
@@ -63,11 +62,12 @@ class Switch:
         """Take the adapter off; say whether the probe's logits are equal to the bit to those before it came."""
         from peft.tuners.tuners_utils import BaseTuner
 
-        if isinstance(self._wrapped.base_model, BaseTuner):  # prompt learning only wraps, it puts nothing inside
+        # Prompt learning only wraps, it puts nothing inside.
+        if self._wrapped is not None and isinstance(self._wrapped.base_model, BaseTuner):
             self._wrapped.unload()
         self._wrapped = None
         self._restore()
-        return torch.equal(_bits(probe(self.model)), _bits(self._logits))
+        return same_bits(probe(self.model), self._logits)
 
     def _restore(self) -> None:
         """Put back every module that stands elsewhere: PEFT leaves trained copies of heads and embeddings in place."""
@@ -108,8 +108,9 @@ def probe(model: Any) -> torch.Tensor:
         return model(**inputs).logits.float().cpu()
 
 
-def _bits(logits: torch.Tensor) -> torch.Tensor:
-    return logits.contiguous().view(torch.int32)  # NaN equals itself bit by bit
+def same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Say whether two float32 tensors are equal to the bit, so that NaN equals itself."""
+    return torch.equal(first.contiguous().view(torch.int32), second.contiguous().view(torch.int32))
 
 
 def _first_line(error: Exception) -> str:

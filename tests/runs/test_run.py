@@ -90,7 +90,7 @@ def test_a_matrix_is_scored_once_rendered_and_checked(
     assert main(["leaderboard", "--check"]) == 0
     front = Path("leaderboards/README.md").read_text()
     assert "toys" in front and "no score here is a real one" in front and "failed: fin_xbrl_values" in front
-    assert "(first 6 rows)" in front
+    assert "first 6 rows only" in front
     Path("leaderboards/accuracy.md").write_text("something else")
     capsys.readouterr()
     assert main(["leaderboard", "--check"]) == 1

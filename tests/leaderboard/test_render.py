@@ -1,0 +1,97 @@
+"""Boards from cells alone: same cells, same bytes; what cannot be compared does not share a table."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from finbench.leaderboard.render import differing, render, write
+from finbench.records import Metric
+from finbench.runs.cell import Cell, CellKey
+from finbench.runs.store import Cells, Unreadable
+
+ADAPTER = {"name": "a", "method": "lora", "size_bytes": 2**20, "record": {}}
+FLAGS = {"sample_rows": False, "base_without_head": False, "trained_precision": None}
+
+
+def cell(base: str, adapter: str, accuracy: float, task: str = "fin_fpb", **changes: Any) -> Cell:
+    key = CellKey(
+        base, "", "b", adapter, adapter, "float32", task, "1.0", "r", "p", "hf-fast/1", changes.pop("limit", None),
+        False, "refuse", 1,
+    )  # fmt: skip
+    values: dict[str, Any] = {
+        "key": key, "created": "2026-01-01T00:00:00+00:00", "title": "", "note": "", "source": "folder",
+        "n_rows": 100, "n_clusters": 100, "per_class": {}, "confusion": None, "unparsed_share": 0.0,
+        "metrics": {"accuracy": Metric(accuracy, 0.01), "f1_weighted": Metric(accuracy - 0.01, 0.01)},
+        "truncated_share": 0.0, "elapsed_seconds": 1.0, "seconds_per_row": 0.01, "peak_bytes": 2**30, "resources": {},
+        "machine": {"cpu": "c", "cores": 2, "memory_bytes": 2**33, "gpus": [], "system": "s"}, "versions": {},
+        "git": None, "command": "", "flags": FLAGS, "adapter": ADAPTER if adapter else None, "adapter_proof": None,
+    }  # fmt: skip
+    return Cell(**{**values, **changes})
+
+
+def pages(*cells: Cell) -> dict[str, str]:
+    return render(Cells(cells, (), ()), Path("nowhere"))
+
+
+def test_the_order_of_cells_does_not_show() -> None:
+    cells = [cell("toy", "", 0.5), cell("toy", "a", 0.8), cell("other", "", 0.6, task="fin_ner")]
+    assert pages(*cells) == pages(*reversed(cells))
+
+
+def test_check_names_what_differs(tmp_path: Path) -> None:
+    made = pages(cell("toy", "", 0.5))
+    write(made, tmp_path)
+    assert differing(made, tmp_path) == {}
+    found = differing(pages(cell("toy", "", 0.7)), tmp_path)
+    assert "+| toy (base) | 0.7000 ± 0.0100 |" in found["accuracy.md"] and "methods.md" not in found
+
+
+def test_sample_rows_and_capped_rows_have_tables_of_their_own() -> None:
+    real, capped = cell("toy", "", 0.5), cell("toy", "", 0.9, limit=10)
+    sample = cell("toy", "", 1.0, flags={**FLAGS, "sample_rows": True})
+    front = pages(sample, capped, real)["README.md"]
+    places = [front.index(text) for text in ("0.500", "first 10 rows only", "0.900", "sample rows", "1.000")]
+    assert places == sorted(places)
+
+
+def test_an_adapter_trained_anew_replaces_its_old_result() -> None:
+    old = cell("toy", "a", 0.8)
+    new = replace(old, key=replace(old.key, adapter_sha256="other"), created="2026-01-02T00:00:00+00:00",
+                  metrics={"accuracy": Metric(0.3, 0.01)})  # fmt: skip
+    accuracy = pages(new, old)["accuracy.md"]
+    assert "0.3000" in accuracy and "0.8000" not in accuracy
+
+
+def test_what_a_reader_must_know_is_said() -> None:
+    silent = cell(
+        "bert",
+        "a",
+        0.8,
+        flags={**FLAGS, "base_without_head": True, "trained_precision": "4bit"},
+        adapter_proof={"changed": False, "max_abs_logit_difference": 0.0},
+        note="has seen the test set",
+        truncated_share=0.25,
+        unparsed_share=0.5,
+    )
+    text = render(Cells((silent,), (), (Unreadable(Path("x.json"), "key is missing"),)), Path("nowhere"))["accuracy.md"]
+    for said in ("no head", "trained at 4bit", "CHANGED NO LOGIT", "has seen the test set", "25.0% of inputs cut",
+                 "50.0% of answers could not be read", "x.json: key is missing"):  # fmt: skip
+        assert said in text
+
+
+def test_published_numbers_stand_apart_and_are_not_bold() -> None:
+    for page, number in (("accuracy.md", "0.8630"), ("f1.md", "0.8600"), ("efficiency.md", "139.2")):
+        measured, _, reported = pages(cell("toy", "", 0.5))[page].partition("## As published")
+        assert number in reported and number not in measured and "**" not in reported
+
+
+def test_no_cells_is_no_error() -> None:
+    assert "No cell has been scored yet" in pages()["README.md"]
+
+
+def test_thousands_of_cells_render_in_seconds() -> None:
+    cells = [cell(f"toy{n}", "", 0.5, task=f"fin_{task}") for n in range(500) for task in range(8)]
+    start = time.perf_counter()
+    pages(*cells)
+    assert time.perf_counter() - start < 10
