@@ -35,7 +35,7 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         install(python, "-e", str(CHECKOUT))
     else:
         source = folder / "source"  # built from a copy, so that no build folder is left in the checkout
-        shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".git", ".tox", ".venv*", "adapters", "demo"))
+        shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".git", ".tox", ".venv*"))
         install(python, str(source))
     return request.param, python
 

@@ -85,8 +85,8 @@ def test_classifier_ids_are_the_tokenizers_own(bert: Path, tmp_path: Path) -> No
     examples, _ = making.classifier_examples(tasks, {"fin_ner": docs}, lm, settings)
     for example, doc in zip(examples, docs, strict=True):
         assert list(example.input_ids) == tokenizer(*doc["classifier_text"])["input_ids"]
-    batch = collate([{"example": example} for example in examples], tokenizer.pad_token_id, lm.class_names)
-    assert [lm.class_names[n] for n in batch["labels"].tolist()] == [doc["label"] for doc in docs]
+    batch = collate([{"example": example} for example in examples], tokenizer.pad_token_id, lm.class_names())
+    assert [lm.class_names()[n] for n in batch["labels"].tolist()] == [doc["label"] for doc in docs]
 
 
 def test_no_row_is_in_two_places(tmp_path: Path) -> None:
