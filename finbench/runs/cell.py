@@ -42,7 +42,7 @@ class CellKey:
 
     def digest(self) -> str:
         """Return the first 12 hex digits of the SHA-256 over all fields."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
+        text = json.dumps(vars(self), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def stem(self) -> str:
