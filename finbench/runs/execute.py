@@ -95,7 +95,8 @@ class _Runner:
 
     def _fail(self, cells: tuple[Planned, ...], error: Exception) -> Iterator[Failure]:
         message = str(error) if isinstance(error, FinbenchError) else f"{type(error).__name__}: {error}"
-        lines = "".join(traceback.format_exception(error)).splitlines()[-TRACE_LINES:]
+        expected = isinstance(error, FinbenchError)  # says all there is to say
+        lines = [] if expected else "".join(traceback.format_exception(error)).splitlines()[-TRACE_LINES:]
         for cell in cells:
             self.bar.update()
             yield Failure(cell.key, provenance.now(), message, "\n".join(lines), provenance.command())
