@@ -73,8 +73,13 @@ def _git(checkout: Path, *arguments: str) -> str:
 
 
 def command() -> str:
-    """Return what was typed, as a shell takes it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """Return what was typed, as a shell takes it; absolute paths are cut, since a result is published."""
+    words = [word if not Path(word).is_absolute() else _seen_from_here(Path(word)) for word in sys.argv[1:]]
+    return shlex.join([Path(sys.argv[0]).name, *words])
+
+
+def _seen_from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
 def now() -> str:
