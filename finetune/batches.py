@@ -1,6 +1,7 @@
 """Examples to tensors: their order, dynamic padding on the right, labels where an answer is read."""
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ def collate(rows: Sequence[dict[str, Any]], pad_token_id: int, labels: Sequence[
     """Return a batch: `input_ids` and `attention_mask` (B, T), and `labels` (B,) classes or (B, T) next tokens.
 
     For causal rows the last token is a target only, so T is what scoring would send; -100 stands where no answer is
-    read.
+    read, and for a whole row that only fills up a batch.
     """
     examples: list[Example] = [row["example"] for row in rows]
     causal = not labels
@@ -27,10 +28,12 @@ def collate(rows: Sequence[dict[str, Any]], pad_token_id: int, labels: Sequence[
             for example in examples
         ]
         batch["labels"] = _padded(targets, -100)
+        batch["labels"][[bool(row["fills"]) for row in rows]] = -100
         return batch
     if examples[0].token_type_ids:
         batch["token_type_ids"] = _padded([example.token_type_ids for example in examples], 0)
-    batch["labels"] = torch.tensor([labels.index(example.label) for example in examples])
+    classes = [-100 if row["fills"] else labels.index(row["example"].label) for row in rows]
+    batch["labels"] = torch.tensor(classes)
     return batch
 
 
@@ -43,21 +46,26 @@ class LengthGroupedOrder(torch.utils.data.Sampler[int]):
     """A shuffled order with rows of similar length side by side, the same for any number of processes.
 
     It follows from seed and epoch alone, so a resumed run sees the rows that the stopped one would have seen.
-    `batch` is the number of rows in one step of the optimizer, over all processes.
+    `batch` is the number of rows in one step of the optimizer, over all processes. `whole` is a number of rows that the
+    order is filled up to a multiple of, so that every process has as many batches: the places it adds are those of
+    rows from the order's start, counted from the number of rows on, and the loss leaves them out.
     """
 
-    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, whole: int = 1) -> None:
         self.lengths, self.batch, self.seed, self.epoch = list(lengths), batch, seed, 0
+        self.fill = -len(self.lengths) % whole
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next."""
         self.epoch = int(epoch)
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.lengths) + self.fill
 
     def __iter__(self) -> Iterator[int]:
         from transformers.trainer_pt_utils import get_length_grouped_indices
 
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(get_length_grouped_indices(self.lengths, self.batch, generator=generator))
+        order = get_length_grouped_indices(self.lengths, self.batch, generator=generator)
+        filling = islice(cycle(order), self.fill)
+        return iter([*order, *(place + len(self.lengths) for place in filling)])

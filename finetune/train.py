@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch import nn
 from transformers import Trainer, TrainingArguments, set_seed
 
 from finbench.errors import FinbenchError
 from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
-from finbench.models.weights import KEEP_HEADS, bits_config
-from finbench.resources.monitor import Monitor
+from finbench.resources.monitor import Monitor, merge
 from finbench.tasks import load_tasks
 from finetune import examples as making
 from finetune import methods
+from finetune.base import load_base
 from finetune.batches import LengthGroupedOrder, collate
 from finetune.examples import Example, Examples
 from finetune.recipe import Recipe
@@ -31,7 +32,10 @@ FINISHED = "trainer_state.json"  # the Trainer writes it last but for pruning, s
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves behind: where it lies, what it saw and what it cost."""
+    """What a training leaves behind: where it lies, what it saw and what it cost, all its processes together.
+
+    `writes` says whether this process is the one that writes files.
+    """
 
     folder: Path
     labels: tuple[str, ...]
@@ -40,6 +44,7 @@ class Trained:
     history: list[dict[str, Any]]
     resources: dict[str, Any]
     parameters: dict[str, int]
+    writes: bool
 
 
 def train(recipe: Recipe, folder: Path) -> Trained:
@@ -62,12 +67,14 @@ def train(recipe: Recipe, folder: Path) -> Trained:
     with Monitor() as monitor:
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = trainer.evaluate() if found.validation else {}
-    if trainer.is_world_process_zero():
+    writes = trainer.is_world_process_zero()
+    if writes:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder) if recipe.method == "full" else None
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     kept = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
-    return Trained(folder, labels, found, kept, trainer.state.log_history, monitor.record(), counts)
+    resources = merge(gather_object([monitor.record()]))
+    return Trained(folder, labels, found, kept, trainer.state.log_history, resources, counts, writes)
 
 
 def _prepare(folder: Path, recipe: Recipe) -> str | None:
@@ -83,46 +90,9 @@ def _prepare(folder: Path, recipe: Recipe) -> str | None:
     mark.write_text(recipe.sha256())
     whole = [path.parent for path in mark.parent.glob(f"checkpoint-*/{FINISHED}")]
     for broken in set(mark.parent.glob("checkpoint-*")) - set(whole):
-        shutil.rmtree(broken)
+        shutil.rmtree(broken, ignore_errors=True)  # every process tries
     last = max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
     return str(last) if last else None
-
-
-def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
-    """Return the base, with a head for the labels where there are any, and its tokenizer.
-
-    Raises:
-        FinbenchError: the weights cannot be had.
-
-    """
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
-
-    options: dict[str, Any] = {"revision": recipe.revision or "main", "dtype": torch.float32}
-    if recipe.bits:
-        settings: dict[str, Any] = {"bnb_4bit_compute_dtype": recipe.precision} if recipe.bits == 4 else {}
-        settings |= KEEP_HEADS if labels else {}
-        options["quantization_config"] = bits_config(recipe.bits == 8, recipe.bits == 4, settings)
-        options["dtype"] = getattr(torch, recipe.precision)
-    elif recipe.precision == "bfloat16" and recipe.method != "full":
-        options["dtype"] = torch.bfloat16  # only frozen weights; what is trained stays in float32
-    loader: Any = AutoModelForCausalLM
-    if labels:
-        loader = AutoModelForSequenceClassification
-        options |= {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "ignore_mismatched_sizes": True}
-        options["label2id"] = {label: n for n, label in enumerate(labels)}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(recipe.base, revision=recipe.revision or "main")
-        model = loader.from_pretrained(recipe.base, **options)
-    except (OSError, ValueError) as error:
-        raise FinbenchError(
-            f"the base {recipe.base!r} cannot be loaded: {str(error).strip().splitlines()[0]} "
-            "Check the id, the network and your access to it, or give a folder that holds the weights (base=FOLDER)."
-        ) from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if model.config.get_text_config().pad_token_id is None:
-        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    return model, tokenizer
 
 
 def _model_type(model: Any, tokenizer: Any, labels: tuple[str, ...]) -> Any:
@@ -189,7 +159,7 @@ def _trainer(
         data_collator=lambda rows: collate(rows, tokenizer.pad_token_id, labels),
         callbacks=callbacks,
     )
-    trainer.validate = lambda: validation_metrics(lm, tasks, found.validation)
+    trainer.validate = lambda: validation_metrics(lm, tasks, found.validation, recipe.num_fewshot)
     if recipe.class_weights:
         trainer.weights = torch.tensor(making.class_weights(found.train, labels))
     return trainer
@@ -205,7 +175,7 @@ class _Rows(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, place: int) -> dict[str, Any]:
-        return {"example": self.rows[place]}
+        return {"example": self.rows[place % len(self.rows)], "fills": place >= len(self.rows)}
 
 
 def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArguments:
@@ -236,6 +206,7 @@ def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArgumen
         seed=recipe.seed,
         data_seed=recipe.seed,
         remove_unused_columns=False,
+        use_cpu=not torch.accelerator.is_available(),  # several processes on CPUs train alone unless it is said
         dataloader_pin_memory=torch.cuda.is_available(),
         report_to=list(recipe.report_to) or "none",
         label_names=["labels"],
@@ -257,7 +228,9 @@ class RecipeTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedOrder:
         lengths = [len(example.input_ids) for example in self.train_dataset.rows]
         step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthGroupedOrder(lengths, step, self.args.seed)
+        world = self.args.world_size
+        whole = self.args.train_batch_size * world if world > 1 else 1
+        return LengthGroupedOrder(lengths, step, self.args.seed, whole)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
 
     words = ["finbench", "finetune", str(options.recipe), *options.settings, "--output", str(folder)]
     trained = train(recipe, folder)
+    if not trained.writes:
+        return 0
     record = describe(trained, recipe, shlex.join(words))
     print(
         f"{folder}: {record['parameters']['trainable']:,} trained parameters, {record['adapter_bytes']:,} bytes, ",

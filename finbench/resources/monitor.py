@@ -6,6 +6,7 @@ One monitor serves training and scoring: `with Monitor() as monitor: ...; monito
 import os
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -80,10 +81,33 @@ class Monitor:
         }
 
 
+def merge(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return one record of several processes that worked together: sums, the longest time, and each under `ranks`.
+
+    Shares of a GPU are averaged, peaks of GPUs are listed one after the other.
+    """
+    if len(records) == 1:
+        return records[0]
+    merged: dict[str, Any] = {"elapsed_seconds": max(record["elapsed_seconds"] for record in records)}
+    for name in records[0].keys() - merged.keys():
+        values = [record[name] for record in records]
+        if any(value is None for value in values):
+            merged[name] = None
+        elif isinstance(values[0], list):
+            merged[name] = [peak for value in values for peak in value]
+        else:
+            merged[name] = sum(values) / (len(values) if name == "gpu_utilisation_percent_mean" else 1)
+    return merged | {"ranks": list(records)}
+
+
 def _devices() -> list[int]:
     import torch
 
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    if not torch.cuda.is_available():
+        return []
+    if "LOCAL_RANK" in os.environ:  # one of several processes, which has one device
+        return [int(os.environ["LOCAL_RANK"])]
+    return list(range(torch.cuda.device_count()))
 
 
 def _reset_peaks(devices: list[int]) -> None:

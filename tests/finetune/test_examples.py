@@ -60,7 +60,7 @@ def test_loss_stands_on_the_answer_alone(gpt2: Path, tmp_path: Path) -> None:
     lm = fast(gpt2)
     docs = list(tasks["fin_fpb"].training_docs())[:4]
     examples, _ = making.causal_examples(tasks, {"fin_fpb": docs}, lm, recipe(tmp_path))
-    batch = collate([{"example": example} for example in examples], lm.tokenizer.pad_token_id, ())
+    batch = collate([{"example": example, "fills": False} for example in examples], lm.tokenizer.pad_token_id, ())
     for row, (example, doc) in enumerate(zip(examples, docs, strict=True)):
         at = (batch["labels"][row] != -100).nonzero().squeeze(1)
         targets = batch["labels"][row][at]
@@ -85,7 +85,9 @@ def test_classifier_ids_are_the_tokenizers_own(bert: Path, tmp_path: Path) -> No
     examples, _ = making.classifier_examples(tasks, {"fin_ner": docs}, lm, settings)
     for example, doc in zip(examples, docs, strict=True):
         assert list(example.input_ids) == tokenizer(*doc["classifier_text"])["input_ids"]
-    batch = collate([{"example": example} for example in examples], tokenizer.pad_token_id, lm.class_names())
+    batch = collate(
+        [{"example": example, "fills": False} for example in examples], tokenizer.pad_token_id, lm.class_names()
+    )
     assert [lm.class_names()[n] for n in batch["labels"].tolist()] == [doc["label"] for doc in docs]
 
 

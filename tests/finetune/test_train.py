@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from finbench.cli import main
+from tests.conftest import build_model
 
 RECIPE = """\
 base: {base}
@@ -26,6 +27,12 @@ eval_steps: 3
 validation_share: 0.2
 best_by: null
 """
+
+
+DROPOUTS = {
+    "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
+    "gpt2": ("resid_pdrop", "attn_pdrop", "embd_pdrop"),
+}
 
 
 @pytest.fixture
@@ -58,6 +65,25 @@ def test_weights_that_cannot_be_had_are_named_at_once(
     assert main(["finetune", str(recipe), "base=nobody/nothing-here", "--output", str(tmp_path / "x")]) == 2
     error = capsys.readouterr().err
     assert "nobody/nothing-here" in error and "base=FOLDER" in error
+
+
+@pytest.mark.parametrize(("family", "task_type"), [("bert", "classifier"), ("gpt2", "causal")])
+def test_two_processes_train_to_the_weights_of_one(family: str, task_type: str, tmp_path: Path) -> None:
+    base = build_model(tmp_path / "base", family, **dict.fromkeys(DROPOUTS[family], 0.0))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(base=base))
+    settings = [f"task_type={task_type}", "dropout=0", "max_steps=7", "learning_rate=1.0e-3", "validation_share=0"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    # 22 rows: an epoch's last batch is not full
+    assert main(["finetune", str(recipe), *settings, "limit=22", "batch_size=8", "--output", str(one)]) == 0
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
+    launch += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
+    command = ["-m", "finbench", "finetune", str(recipe), *settings, "limit=22", "batch_size=4", "--output", str(two)]
+    subprocess.run([*launch, *command], check=True, timeout=300, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    together, alone = weights(two), weights(one)
+    for name, value in alone.items():
+        assert (together[name] - value).abs().max() < 1e-5, name  # type: ignore[operator]
+    assert len(json.loads((two / "finbench.json").read_text())["resources"]["ranks"]) == 2
 
 
 def weights(folder: Path) -> dict[str, object]:

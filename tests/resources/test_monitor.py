@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from finbench.resources.monitor import Monitor
+from finbench.resources.monitor import Monitor, merge
 
 
 def test_seconds_processor_and_memory_are_those_of_the_work() -> None:
@@ -36,3 +36,18 @@ def test_it_stops_when_the_work_fails() -> None:
     with pytest.raises(ZeroDivisionError), monitor:
         1 / 0  # noqa: B018
     assert monitor.record()["elapsed_seconds"] >= 0 and not monitor._thread.is_alive()
+
+
+def test_processes_that_worked_together_make_one_record() -> None:
+    one = {
+        "elapsed_seconds": 2.0,
+        "resident_peak_bytes": 10,
+        "gpu_peak_allocated_bytes": [5],
+        "gpu_energy_joules": None,
+    }
+    two = {"elapsed_seconds": 3.0, "resident_peak_bytes": 20, "gpu_peak_allocated_bytes": [6], "gpu_energy_joules": 1.0}
+    assert merge([one]) is one
+    merged = merge([one, two])
+    assert merged["ranks"] == [one, two] and merged["elapsed_seconds"] == 3.0
+    assert merged["resident_peak_bytes"] == 30 and merged["gpu_peak_allocated_bytes"] == [5, 6]
+    assert merged["gpu_energy_joules"] is None

@@ -1,0 +1,76 @@
+"""Loads what a recipe starts from: the base with a head for the task's labels, and its tokenizer."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from finbench.errors import FinbenchError
+from finbench.models.weights import KEEP_HEADS, bits_config
+from finetune.recipe import Recipe
+
+
+def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
+    """Return the base, with a head for the labels where there are any, and its tokenizer, on this process's device.
+
+    Raises:
+        FinbenchError: the weights cannot be had.
+
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+    revision = recipe.revision or "main"
+    loader: Any = AutoModelForSequenceClassification if labels else AutoModelForCausalLM
+    options = _options(recipe, labels) | {"revision": revision}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(recipe.base, revision=revision)
+        named = AutoConfig.from_pretrained(recipe.base, revision=revision).id2label
+        model = loader.from_pretrained(recipe.base, **options)
+    except (OSError, ValueError) as error:
+        raise FinbenchError(
+            f"the base {recipe.base!r} cannot be loaded: {str(error).strip().splitlines()[0]} "
+            "Check the id, the network and your access to it, or give a folder that holds the weights (base=FOLDER)."
+        ) from error
+    if labels:
+        _order_head(model, named, labels)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if model.config.get_text_config().pad_token_id is None:
+        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return (model if recipe.bits else model.to(_device())), tokenizer
+
+
+def _device() -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def _options(recipe: Recipe, labels: Sequence[str]) -> dict[str, Any]:
+    """Return what `from_pretrained` is told of precision and of the head."""
+    options: dict[str, Any] = {"dtype": torch.float32}
+    if recipe.bits:
+        settings: dict[str, Any] = {"bnb_4bit_compute_dtype": recipe.precision} if recipe.bits == 4 else {}
+        settings |= KEEP_HEADS if labels else {}
+        options["quantization_config"] = bits_config(recipe.bits == 8, recipe.bits == 4, settings)
+        options["dtype"] = getattr(torch, recipe.precision)
+        options["device_map"] = {"": _device()}
+    elif recipe.precision == "bfloat16" and recipe.method != "full":
+        options["dtype"] = torch.bfloat16  # only frozen weights; what is trained stays in float32
+    if labels:
+        options |= {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "ignore_mismatched_sizes": True}
+        options["label2id"] = {label: n for n, label in enumerate(labels)}
+    return options
+
+
+def _order_head(model: Any, named: Mapping[int, str], labels: Sequence[str]) -> None:
+    """Bring the rows of a head that knows these labels into their order: publishers order them differently."""
+    theirs = {name.lower(): number for number, name in named.items()}
+    if set(theirs) != {label.lower() for label in labels}:
+        return
+    order = torch.tensor([theirs[label.lower()] for label in labels])
+    for name, weight in model.named_parameters():
+        # a head's last layer is what gives one number a label
+        if name.startswith(("classifier.", "score.")) and weight.shape[0] == len(labels):
+            weight.data = weight.data[order.to(weight.device)]
