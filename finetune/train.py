@@ -82,13 +82,13 @@ def _prepare(folder: Path, recipe: Recipe) -> str | None:
     if (folder / "finbench.json").is_file():
         raise FinbenchError(f"{str(folder)!r} holds a finished adapter. Give another --output, or remove it first.")
     mark = folder / CHECKPOINTS / "recipe.sha256"
-    if mark.is_file() and mark.read_text() != recipe.sha256():
+    whole = [path.parent for path in mark.parent.glob(f"checkpoint-*/{FINISHED}")]
+    if whole and mark.read_text() != recipe.sha256():
         raise FinbenchError(
             f"{str(folder)!r} holds the unfinished training of another recipe. Give another --output, or remove it."
         )
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(recipe.sha256())
-    whole = [path.parent for path in mark.parent.glob(f"checkpoint-*/{FINISHED}")]
     for broken in set(mark.parent.glob("checkpoint-*")) - set(whole):
         shutil.rmtree(broken, ignore_errors=True)  # every process tries
     last = max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)

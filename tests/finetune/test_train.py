@@ -65,6 +65,8 @@ def test_weights_that_cannot_be_had_are_named_at_once(
     assert main(["finetune", str(recipe), "base=nobody/nothing-here", "--output", str(tmp_path / "x")]) == 2
     error = capsys.readouterr().err
     assert "nobody/nothing-here" in error and "base=FOLDER" in error
+    # the same output serves the next attempt
+    assert main(["finetune", str(recipe), "max_steps=1", "--output", str(tmp_path / "x")]) == 0
 
 
 @pytest.mark.parametrize(("family", "task_type"), [("bert", "classifier"), ("gpt2", "causal")])
