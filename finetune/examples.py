@@ -52,15 +52,39 @@ def split_rows(tasks: dict[str, Any], recipe: Recipe) -> tuple[dict[str, list[An
 def _cut(docs: list[Any], share: float) -> tuple[list[Any], list[Any]]:
     """Cut off a share of each class, whole clusters at a time."""
     wanted: dict[str, float] = {}
+    together: dict[str, list[Any]] = {}
     for doc in docs:
         wanted[doc["label"]] = wanted.get(doc["label"], 0.0) + share
+        together.setdefault(doc["cluster"], []).append(doc)
     held: set[str] = set()
     for doc in docs:
         if wanted[doc["label"]] >= 1 and doc["cluster"] not in held:
             held.add(doc["cluster"])
-            for same in (other for other in docs if other["cluster"] == doc["cluster"]):
+            for same in together[doc["cluster"]]:
                 wanted[same["label"]] -= 1
     return [d for d in docs if d["cluster"] not in held], [d for d in docs if d["cluster"] in held]
+
+
+def head_labels(tasks: dict[str, Any]) -> tuple[str, ...]:
+    """Return the labels of the one head that serves all the tasks.
+
+    Raises:
+        FinbenchError: a task generates its answers, or two tasks have other labels.
+
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name, task in tasks.items():
+        found[name] = tuple(task.eval_docs[0].get("choices") or ())
+        if not found[name] or not task.eval_docs[0].get("classifier_text"):
+            raise FinbenchError(f"task {name!r} has no labels that a classifier could choose from: use task_type causal.")
+    first, labels = next(iter(found.items()))
+    for name, others in found.items():
+        if set(others) != set(labels):
+            raise FinbenchError(
+                f"one head cannot have the labels of {first} ({', '.join(labels)}) and of {name} ({', '.join(others)}): "
+                "train one adapter a task, or use task_type causal."
+            )
+    return labels
 
 
 def causal_examples(

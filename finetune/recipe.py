@@ -85,8 +85,6 @@ class Recipe:
         self._require("bits", self.method != "full" or self.bits is None, "cannot go with method full: use qlora")
         weighs = self.class_weights and self.task_type != "classifier"
         self._require("class_weights", not weighs, "weighs a classifier's loss: use sampling with task_type causal")
-        several = self.task_type == "classifier" and len(self.tasks) > 1
-        self._require("tasks", not several, "must be one with task_type classifier, whose head has one set of labels")
         stops = self.early_stopping is not None and (self.best_by is None or self.validation_share == 0)
         self._require("early_stopping", not stops, "needs best_by and a validation_share above 0")
 

@@ -57,7 +57,7 @@ def train(recipe: Recipe, folder: Path) -> Trained:
     set_seed(recipe.seed)
     checkpoint = _prepare(folder, recipe)
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
-    labels = tuple(next(iter(tasks.values())).eval_docs[0]["choices"]) if recipe.task_type == "classifier" else ()
+    labels = making.head_labels(tasks) if recipe.task_type == "classifier" else ()
     model, tokenizer = load_base(recipe, labels)
     model = _with_method(model, recipe)
     lm = _model_type(model, tokenizer, labels)

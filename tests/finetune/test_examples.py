@@ -91,6 +91,14 @@ def test_classifier_ids_are_the_tokenizers_own(bert: Path, tmp_path: Path) -> No
     assert [lm.class_names()[n] for n in batch["labels"].tolist()] == [doc["label"] for doc in docs]
 
 
+def test_one_head_serves_tasks_of_the_same_labels_only() -> None:
+    assert set(making.head_labels(load_tasks(["fin_sentiment"]))) == {"negative", "neutral", "positive"}
+    with pytest.raises(FinbenchError, match="fin_ner.*one adapter a task"):
+        making.head_labels(load_tasks(["fin_fpb", "fin_ner"]))
+    with pytest.raises(FinbenchError, match="fin_xbrl_tags.*task_type causal"):
+        making.head_labels(load_tasks(["fin_xbrl_tags"]))
+
+
 def test_no_row_is_in_two_places(tmp_path: Path) -> None:
     tasks = load_tasks(["fin_ner"])
     train, validation = making.split_rows(tasks, recipe(tmp_path, "tasks=[fin_ner]", "validation_share=0.3"))
