@@ -30,7 +30,7 @@ class Shape:
 
 SHAPES: dict[Family, Shape] = {
     "gpt2": Shape(width=128, layers=3, heads=4, steps=80),
-    "llama": Shape(width=128, layers=3, heads=4, steps=80),
+    "llama": Shape(width=128, layers=3, heads=4, steps=200),
     "bert": Shape(width=128, layers=3, heads=4, steps=100),
 }
 

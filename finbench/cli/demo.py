@@ -7,38 +7,45 @@ from pathlib import Path
 
 TITLE = "Demonstration: toy models on bundled sample rows, scores mean nothing"
 RECIPES = {
-    "gpt2-fpb-lora": """\
+    "gpt2-lora": """\
 base: models/gpt2
 task_type: causal
-tasks: [fin_fpb]
+tasks: [fin_sentiment]
+validation_share: 0         # the bundled rows are too few to spare any
+best_by: null
 method: lora
 target_modules: [c_attn, c_proj, c_fc]
-r: 8
-alpha: 16
-epochs: 6
+r: 16
+alpha: 32
+epochs: 20
 batch_size: 8
-learning_rate: 2.0e-3
+learning_rate: 3.0e-3
 """,
-    "llama-fpb-bottleneck": """\
+    "llama-bottleneck": """\
 base: models/llama
 task_type: causal
-tasks: [fin_fpb]
+tasks: [fin_sentiment]
+validation_share: 0
+best_by: null
 method: bottleneck
-reduction_factor: 4
-epochs: 6
-batch_size: 8
-learning_rate: 2.0e-3
-""",
-    "bert-fpb-lora": """\
-base: models/bert
-task_type: classifier
-tasks: [fin_fpb]
-method: lora
-r: 8
-alpha: 16
+reduction_factor: 2
 epochs: 15
 batch_size: 8
-learning_rate: 2.0e-3
+learning_rate: 1.0e-2
+""",
+    "bert-lora": """\
+base: models/bert
+task_type: classifier
+tasks: [fin_sentiment]
+validation_share: 0
+best_by: null
+method: lora
+target_modules: [query, key, value, dense]
+r: 16
+alpha: 32
+epochs: 20
+batch_size: 8
+learning_rate: 1.0e-3
 """,
 }
 MATRIX = f"""\
@@ -47,13 +54,13 @@ title: "{TITLE}"
 tasks: [finbench]
 batch_size: 16
 bases:
-  - {{base: models/gpt2, name: toy-gpt2, model: hf-fast, adapters: [adapters/gpt2-fpb-lora]}}
-  - {{base: models/llama, name: toy-llama, model: hf-fast, adapters: [adapters/llama-fpb-bottleneck]}}
+  - {{base: models/gpt2, name: toy-gpt2, model: hf-fast, adapters: [adapters/gpt2-lora]}}
+  - {{base: models/llama, name: toy-llama, model: hf-fast, adapters: [adapters/llama-bottleneck]}}
   - base: models/bert
     name: toy-bert
     model: hf-classifier
-    tasks: [fin_fpb]
-    adapters: [adapters/bert-fpb-lora]
+    tasks: [fin_sentiment]
+    adapters: [adapters/bert-lora]
 """
 
 
