@@ -1,6 +1,7 @@
 """Trains a recipe: one loop for every method, on transformers' Trainer."""
 
 import inspect
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from finetune.base import load_base
 from finetune.batches import LengthGroupedOrder, collate
 from finetune.examples import Example, Examples
 from finetune.recipe import Recipe
-from finetune.validate import validation_metrics
+from finetune.validate import Validation
 
 CHECKPOINTS = "checkpoints"
 IN_FRONT = ("PROMPT_TUNING", "P_TUNING")  # their virtual tokens stand before the input and have logits too
@@ -42,6 +43,7 @@ class Trained:
     examples: Examples
     metrics: dict[str, float]
     history: list[dict[str, Any]]
+    confusions: dict[str, dict[str, Any]]
     resources: dict[str, Any]
     parameters: dict[str, int]
     writes: bool
@@ -63,7 +65,8 @@ def train(recipe: Recipe, folder: Path) -> Trained:
     lm = _model_type(model, tokenizer, labels)
     found = _examples(tasks, lm, recipe)
     counts = _count(model)
-    trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found)
+    shares = recipe.prefix_sharing == "auto" and recipe.task_type == "causal" and _share(model, found.train)
+    trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
     with Monitor() as monitor:
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = trainer.evaluate() if found.validation else {}
@@ -73,8 +76,24 @@ def train(recipe: Recipe, folder: Path) -> Trained:
         tokenizer.save_pretrained(folder) if recipe.method == "full" else None
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     kept = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
-    resources = merge(gather_object([monitor.record()]))
-    return Trained(folder, labels, found, kept, trainer.state.log_history, resources, counts, writes)
+    resources = merge(gather_object([monitor.record()])) | _speed(trainer, checkpoint, monitor)
+    confusions = trainer.validate.confusions
+    return Trained(folder, labels, found, kept, trainer.state.log_history, confusions, resources, counts, writes)
+
+
+def _speed(trainer: "RecipeTrainer", checkpoint: str | None, monitor: Monitor) -> dict[str, float]:
+    """Return steps and rows a second of this process's part: what went before a stop is not in its seconds."""
+    before = int(checkpoint.rpartition("-")[2]) if checkpoint else 0
+    steps = trainer.state.global_step - before
+    arguments = trainer.args
+    rows = steps * arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+    seconds = monitor.record()["elapsed_seconds"]
+    return {
+        "steps": trainer.state.global_step,
+        "resumed_from_step": before,
+        "steps_per_second": steps / seconds,
+        "rows_per_second": rows / seconds,
+    }
 
 
 def _prepare(folder: Path, recipe: Recipe) -> str | None:
@@ -128,6 +147,16 @@ def _with_method(model: Any, recipe: Recipe) -> Any:
     return PeftModel.from_pretrained(model, str(adapter.path), is_trainable=True)
 
 
+def _share(model: Any, examples: Sequence[Example]) -> bool:
+    """Prepare the model for shared prefixes and return True, or say why it trains without."""
+    reason = why_plain(model, max(len(example.input_ids) for example in examples))
+    if reason:
+        logger.warning("training runs every row whole, without shared prefixes: %s", reason)
+        return False
+    install(model)
+    return True
+
+
 def _count(model: nn.Module) -> dict[str, int]:
     """Return how many parameters are trained and how many there are; a 4-bit weight packs two in a byte."""
     if hasattr(model, "get_nb_trainable_parameters"):
@@ -147,6 +176,7 @@ def _trainer(
     tasks: dict[str, Any],
     labels: tuple[str, ...],
     found: Examples,
+    shares: bool,
 ) -> "RecipeTrainer":
     from transformers import EarlyStoppingCallback
 
@@ -156,10 +186,10 @@ def _trainer(
         args=_arguments(recipe, folder, bool(found.validation)),
         train_dataset=_Rows(found.train),
         eval_dataset=_Rows(()) if found.validation else None,
-        data_collator=lambda rows: collate(rows, tokenizer.pad_token_id, labels),
+        data_collator=lambda rows: collate(rows, tokenizer.pad_token_id, labels, shares),
         callbacks=callbacks,
     )
-    trainer.validate = lambda: validation_metrics(lm, tasks, found.validation, recipe.num_fewshot)
+    trainer.validate = Validation(lm, tasks, found.validation, recipe.num_fewshot)
     if recipe.class_weights:
         trainer.weights = torch.tensor(making.class_weights(found.train, labels))
     return trainer
@@ -224,6 +254,7 @@ class RecipeTrainer(Trainer):
         super().__init__(*args, **kwargs)
         # the loss is divided by the rows or tokens of all accumulated batches
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
+        self._loss_shifts_labels = False  # labels stand where they are read
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedOrder:
         lengths = [len(example.input_ids) for example in self.train_dataset.rows]
@@ -237,7 +268,9 @@ class RecipeTrainer(Trainer):
     ) -> Any:
         """Return the mean cross-entropy over answer tokens (causal) or rows (classifier)."""
         labels = inputs.pop("labels")
-        if labels.dim() == 2:
+        if "groups" in inputs:
+            logits = model(**inputs)  # (N, V)
+        elif labels.dim() == 2:
             read = (labels != -100).any(0).nonzero().squeeze(1)  # (K,) positions that some row's answer is read at
             logits = self._logits_at(model, inputs, read).flatten(0, 1)  # (B * K, V)
             labels = labels[:, read].flatten()

@@ -1,26 +1,46 @@
 """Validation as scoring does it: the same requests, the same reading of answers, the same metrics."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from finbench.records import Outcome
 from finbench.scoring.answers import READERS
-from finbench.scoring.metrics import summarise
+from finbench.scoring.metrics import confusion, summarise
 
 
-def validation_metrics(
-    lm: Any, tasks: dict[str, Any], docs: dict[str, list[Any]], num_fewshot: int | None = None
-) -> dict[str, float]:
-    """Return the metrics of the held-out train rows, averaged over tasks, and the mean loss of right answers.
+class Validation:
+    """The held-out train rows of each task, and how the model answered them when it was last asked.
 
     `num_fewshot` takes the place of the tasks' own number of shots.
     """
-    lm.model.eval()
-    of_task = [_of_task(lm, tasks[name], rows, num_fewshot) for name, rows in docs.items()]
-    names = set.intersection(*(set(found) for found in of_task))
-    return {name: sum(found[name] for found in of_task) / len(of_task) for name in sorted(names)}
+
+    def __init__(
+        self, lm: Any, tasks: dict[str, Any], docs: dict[str, list[Any]], num_fewshot: int | None = None
+    ) -> None:
+        self.lm, self.tasks, self.docs, self.num_fewshot = lm, tasks, docs, num_fewshot
+        self.confusions: dict[str, dict[str, Any]] = {}
+
+    def __call__(self) -> dict[str, float]:
+        """Return the metrics, averaged over tasks, and the mean loss of right answers."""
+        self.lm.model.eval()
+        of_task = [self._of_task(name, rows) for name, rows in self.docs.items()]
+        names = set.intersection(*(set(found) for found in of_task))
+        return {name: sum(found[name] for found in of_task) / len(of_task) for name in sorted(names)}
+
+    def _of_task(self, name: str, docs: list[Any]) -> dict[str, float]:
+        outcomes = outcomes_of(self.lm, self.tasks[name], docs, self.num_fewshot)
+        labels = tuple(docs[0]["choices"])
+        found = {metric: value.value for metric, value in summarise(outcomes, labels).items()}
+        if outcomes[0].scores:
+            found["loss"] = sum(_loss(outcome, labels) for outcome in outcomes) / len(outcomes)
+        if labels:
+            matrix = confusion([o.gold for o in outcomes], [o.prediction for o in outcomes], labels)
+            self.confusions[name] = {"labels": list(labels), "matrix": matrix.astype(int).tolist()}
+        return found
 
 
-def _of_task(lm: Any, task: Any, docs: list[Any], num_fewshot: int | None) -> dict[str, float]:
+def outcomes_of(lm: Any, task: Any, docs: Sequence[Any], num_fewshot: int | None = None) -> list[Outcome]:
+    """Return the model's answers to these docs of a task, asked and read as scoring does it."""
     requests = []
     shots = task.config.num_fewshot if num_fewshot is None else num_fewshot
     for number, doc in enumerate(docs):
@@ -30,12 +50,7 @@ def _of_task(lm: Any, task: Any, docs: list[Any], num_fewshot: int | None) -> di
     flat = [request for row in requests for request in row]
     answers = iter(getattr(lm, flat[0].request_type)(flat, disable_tqdm=True))
     reader = READERS[task.config.process_results]
-    outcomes = [reader(doc, [next(answers) for _ in row]) for doc, row in zip(docs, requests, strict=True)]
-    labels = tuple(docs[0]["choices"])
-    found = {name: metric.value for name, metric in summarise(outcomes, labels).items()}
-    if outcomes[0].scores:
-        found["loss"] = sum(_loss(outcome, labels) for outcome in outcomes) / len(outcomes)
-    return found
+    return [reader(doc, [next(answers) for _ in row]) for doc, row in zip(docs, requests, strict=True)]
 
 
 def _loss(outcome: Outcome, labels: tuple[str, ...]) -> float:
