@@ -7,16 +7,22 @@ from typing import Any
 import torch
 
 from finetune.examples import Example
+from finetune.shared_prefix import shared_batch
 
 
-def collate(rows: Sequence[dict[str, Any]], pad_token_id: int, labels: Sequence[str]) -> dict[str, torch.Tensor]:
+def collate(
+    rows: Sequence[dict[str, Any]], pad_token_id: int, labels: Sequence[str], shares: bool = False
+) -> dict[str, Any]:
     """Return a batch: `input_ids` and `attention_mask` (B, T), and `labels` (B,) classes or (B, T) next tokens.
 
     For causal rows the last token is a target only, so T is what scoring would send; -100 stands where no answer is
-    read, and for a whole row that only fills up a batch.
+    read, and for a whole row that only fills up a batch. With `shares`, causal rows whose common prefix is worth it
+    come as `shared_batch` has them.
     """
     examples: list[Example] = [row["example"] for row in rows]
     causal = not labels
+    if causal and shares and (batch := shared_batch(examples, [row["fills"] for row in rows], pad_token_id)):
+        return batch
     inputs = [example.input_ids[:-1] if causal else example.input_ids for example in examples]
     batch = {
         "input_ids": _padded(inputs, pad_token_id),

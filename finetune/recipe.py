@@ -60,6 +60,7 @@ class Recipe:
     class_weights: bool
     sampling: Literal["none", "over", "under"]
     gradient_checkpointing: bool
+    prefix_sharing: Literal["auto", "off"]
     seed: int
     report_to: tuple[str, ...]
 
@@ -143,6 +144,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     for kind in kinds:
         if value is None and kind is type(None):
             return None
+        if get_origin(kind) is Literal and value is False and "off" in get_args(kind):
+            return "off"  # which YAML takes for false
         if get_origin(kind) is Literal and value in get_args(kind) and not isinstance(value, bool):
             return value
         if get_origin(kind) is tuple and isinstance(value, list | str):

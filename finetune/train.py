@@ -24,7 +24,10 @@ from finetune.base import load_base
 from finetune.batches import LengthGroupedOrder, collate
 from finetune.examples import Example, Examples
 from finetune.recipe import Recipe
+from finetune.shared_prefix import install, why_plain
 from finetune.validate import Validation
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 IN_FRONT = ("PROMPT_TUNING", "P_TUNING")  # their virtual tokens stand before the input and have logits too

@@ -37,17 +37,7 @@ class SharedModel:
     @torch.no_grad()
     def root(self) -> DynamicCache:
         """Return the cache that every row continues: empty, or an adapter's virtual tokens."""
-        cache = DynamicCache()
-        if not self.virtual_tokens:
-            return cache
-        prompt = self.model.get_prompt(batch_size=1)
-        if isinstance(prompt, torch.Tensor):  # embeddings (1, V, H)
-            precision = self.inner.get_input_embeddings().weight.dtype
-            self.inner(inputs_embeds=prompt.to(precision), past_key_values=cache, use_cache=True)
-        else:
-            for index, layer in enumerate(prompt.layers):
-                cache.update(layer.keys, layer.values, index)
-        return cache
+        return virtual_cache(self.model)
 
     @torch.no_grad()
     def run(self, tree: Pack, past: DynamicCache, keep: Sequence[int]) -> tuple[torch.Tensor, DynamicCache]:
@@ -122,6 +112,22 @@ class SharedModel:
             if not (logits[list(path)] - expected).abs().max() <= tolerance * expected.abs().max():
                 return True
         return False
+
+
+def virtual_cache(model: Any) -> DynamicCache:
+    """Return a cache of the virtual tokens that the adapter in force puts before the input, empty without such."""
+    cache = DynamicCache()
+    if not virtual_tokens(model):
+        return cache
+    prompt = model.get_prompt(batch_size=1)
+    if isinstance(prompt, torch.Tensor):  # embeddings (1, V, H)
+        inner = model.get_base_model()
+        precision = inner.get_input_embeddings().weight.dtype
+        inner(inputs_embeds=prompt.to(precision), past_key_values=cache, use_cache=True)
+    else:
+        for index, layer in enumerate(prompt.layers):
+            cache.update(layer.keys, layer.values, index)
+    return cache
 
 
 def copied(cache: DynamicCache) -> DynamicCache:
