@@ -1,6 +1,7 @@
 """What lies beside the weights: finbench's record (`finbench.json`) and a model card for the hub (`README.md`)."""
 
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 
 from finbench import __version__
 from finbench.adapters.folder import WEIGHTS, base_sha256, write_record
+from finetune import plots
 from finetune.recipe import Recipe
 from finetune.train import Trained
 
@@ -20,8 +22,19 @@ def describe(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
     """Write the record and the card into the folder and return the record."""
     record = _record(trained, recipe, command)
     write_record(trained.folder, record)
-    (trained.folder / "README.md").write_text(card(record), encoding="utf-8")
+    title = f"{recipe.method} on {_shown(recipe.base)} for {', '.join(recipe.tasks)}, seed {recipe.seed}"
+    drawn = (
+        plots.curves(trained.history, title, trained.folder),
+        plots.confusions(trained.confusions, f"{title}: validation rows", trained.folder),
+    )
+    pictures = [path.name for path in drawn if path]
+    (trained.folder / "README.md").write_text(card(record, pictures), encoding="utf-8")
     return record
+
+
+def _shown(base: str) -> str:
+    """Return the base's name without the folders of somebody's machine."""
+    return Path(base).name if Path(base).is_dir() else base
 
 
 def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
@@ -45,6 +58,7 @@ def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
         "recipe_sha256": recipe.sha256(),
         "resources": trained.resources,
         "metrics": trained.metrics,
+        "confusions": trained.confusions,
         "history": trained.history,
         "parameters": trained.parameters,
         "adapter_bytes": sum(path.stat().st_size for path in weights),
@@ -83,16 +97,21 @@ def _rows(recipe: Recipe) -> dict[str, dict[str, Any]]:
     return found
 
 
-def card(record: dict[str, Any]) -> str:
-    """Return the hub's model card: a YAML header with results in model-index form, then prose."""
-    base, tasks = record["base"]["id"], ", ".join(record["tasks"])
+def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
+    """Return the hub's model card: a YAML header with results in model-index form, then prose and pictures."""
+    base, tasks = _shown(record["base"]["id"]), ", ".join(record["tasks"])
+    name = f"{Path(base).name}-{'-'.join(record['tasks'])}-{record['method']}"
+    licences = sorted({rows["licence"] for rows in record["rows"].values() if rows["licence"]})
     header = {
-        "base_model": base,
+        # a folder of somebody's machine is no base on the hub
+        **({} if Path(record["base"]["id"]).is_dir() else {"base_model": base}),
         "library_name": "transformers" if record["method"] == "full" else "peft",
+        "pipeline_tag": "text-classification" if record["task_type"] == "SEQ_CLS" else "text-generation",
         "tags": ["finance", "finbench", record["method"]],
-        "model-index": [{"name": Path(base).name + f"-{record['method']}", "results": _results(record)}],
+        "model-index": [{"name": name, "results": _results(record)}],
     }
     resources = record["resources"]
+    hours = resources["gpu_hours"]
     lines = [
         "---",
         yaml.safe_dump(header, sort_keys=False).strip(),
@@ -106,15 +125,19 @@ def card(record: dict[str, Any]) -> str:
         f"- {record['parameters']['trainable']:,} of {record['parameters']['total']:,} parameters trained, "
         f"{record['adapter_bytes'] / 2**20:.2f} MiB of weights, precision {record['precision']}",
         f"- {record['examples']['train']:,} train rows, {record['examples']['too_long']:,} left out as too long",
-        f"- {resources['elapsed_seconds']:.0f} seconds, {resources['resident_peak_bytes'] / 2**30:.2f} GiB at most",
+        f"- {resources['steps']:,} steps in {resources['elapsed_seconds']:.0f} seconds, "
+        + (f"{hours:.2f} GPU hours" if hours is not None else "no GPU")
+        + f", {resources['resident_peak_bytes'] / 2**30:.2f} GiB resident at most",
         *(
             f"- rows of {name}: {rows['source']}, hash {rows['sha256'][:12]}, licence: {rows['licence'] or 'your own'}"
             for name, rows in record["rows"].items()
         ),
         "",
+        f"The licence of the rows ({', '.join(licences) or 'your own'}) bears on what the weights may be used for. "
         "The results in the header are of rows held out of train, not of the test set. Everything else is in "
         "`finbench.json`.",
         "",
+        *(line for picture in pictures for line in (f"![{Path(picture).stem}]({picture})", "")),
     ]
     return "\n".join(lines)
 

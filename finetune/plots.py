@@ -42,7 +42,11 @@ def curves(history: Sequence[Mapping[str, Any]], title: str, folder: Path) -> Pa
 
 
 def _series(history: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
-    return [(entry["step"], entry[name]) for entry in history if name in entry and "step" in entry]
+    points: dict[int, float] = {}
+    for entry in history:
+        if name in entry and "step" in entry:
+            points.setdefault(entry["step"], entry[name])  # the end scores the best checkpoint again at the last step
+    return list(points.items())
 
 
 def confusions(found: Mapping[str, Mapping[str, Any]], title: str, folder: Path) -> Path | None:

@@ -14,6 +14,7 @@ import yaml
 from finbench.errors import FinbenchError
 
 Method = Literal["full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
+TRACKERS = ("tensorboard", "trackio")
 DEFAULTS = Path(__file__).parent / "recipes" / "_default.yaml"
 
 
@@ -76,6 +77,7 @@ class Recipe:
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         self._require("dropout", 0 <= self.dropout < 1, "must be at least 0 and below 1")
         self._require("validation_share", 0 <= self.validation_share < 1, "must be at least 0 and below 1")
+        self._require("report_to", set(self.report_to) <= set(TRACKERS), f"takes {' and '.join(TRACKERS)}")
         self._require("base", bool(self.base), "names no model: give an id on the hub or a folder, base=...")
         self._require("tasks", bool(self.tasks), "names no task: give tasks=[fin_fpb]")
         self._combinations()

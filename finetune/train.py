@@ -19,7 +19,7 @@ from finbench.models.fast import FastLM
 from finbench.resources.monitor import Monitor, merge
 from finbench.tasks import load_tasks
 from finetune import examples as making
-from finetune import methods
+from finetune import methods, trackers
 from finetune.base import load_base
 from finetune.batches import LengthGroupedOrder, collate
 from finetune.examples import Example, Examples
@@ -60,6 +60,7 @@ def train(recipe: Recipe, folder: Path) -> Trained:
 
     """
     set_seed(recipe.seed)
+    trackers.prepare(recipe, folder)
     checkpoint = _prepare(folder, recipe)
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     labels = making.head_labels(tasks) if recipe.task_type == "classifier" else ()
@@ -232,7 +233,8 @@ def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArgumen
         load_best_model_at_end=keeps_best,
         metric_for_best_model=f"eval_{recipe.best_by}" if keeps_best else None,
         greater_is_better=recipe.best_by != "loss" if keeps_best else None,
-        logging_steps=20,
+        logging_steps=10,
+        logging_first_step=True,
         bf16=recipe.precision == "bfloat16",
         fp16=recipe.precision == "float16",
         gradient_checkpointing=recipe.gradient_checkpointing,

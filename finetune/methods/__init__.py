@@ -3,11 +3,31 @@
 import importlib
 from typing import Any
 
+from finbench.errors import FinbenchError
+from finetune.methods.support import check
 from finetune.recipe import Recipe
 
+EVERY_LINEAR = "all-linear"  # PEFT's word for every linear layer but the head
 PEFT_TASK = {"causal": "CAUSAL_LM", "classifier": "SEQ_CLS"}
 
 
 def apply(model: Any, recipe: Recipe) -> Any:
-    """Return the model with the recipe's method applied."""
+    """Return the model with the recipe's method applied.
+
+    Raises:
+        FinbenchError: the method does not work on this kind of model, or the model has none of the `target_modules`.
+
+    """
+    check(recipe, model.config.model_type)
+    if recipe.target_modules and recipe.target_modules != (EVERY_LINEAR,):
+        _check_modules(model, recipe)
     return importlib.import_module(f"finetune.methods.{recipe.method}").apply(model, recipe)
+
+
+def _check_modules(model: Any, recipe: Recipe) -> None:
+    names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if hasattr(part, "weight")})
+    missing = [wanted for wanted in recipe.target_modules or () if wanted.rpartition(".")[2] not in names]
+    if missing:
+        raise FinbenchError(
+            f"recipe: target_modules: {recipe.base!r} has no {', '.join(missing)}. It has {', '.join(names)}."
+        )

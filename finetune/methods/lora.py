@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune.methods import PEFT_TASK
+from finetune.methods import EVERY_LINEAR, PEFT_TASK
 from finetune.recipe import Recipe
 
 # The attention's projections by family; PEFT's own choice for families not named here.
@@ -22,7 +22,9 @@ def apply(model: Any, recipe: Recipe, **variant: bool) -> Any:
     """Return the model with LoRA; `variant` names PEFT's switches of its kin (use_dora, use_rslora)."""
     from peft import LoraConfig, get_peft_model
 
-    modules = list(recipe.target_modules) if recipe.target_modules else ATTENTION.get(model.config.model_type)
+    modules: list[str] | str | None = list(recipe.target_modules or ()) or ATTENTION.get(model.config.model_type)
+    if modules == [EVERY_LINEAR]:
+        modules = EVERY_LINEAR
     config = LoraConfig(
         task_type=PEFT_TASK[recipe.task_type],
         r=recipe.r,

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 import torch
 
+from finbench.errors import FinbenchError
 from finetune.card import describe
+from finetune.methods.support import KINDS, METHODS, works
 from finetune.recipe import read_recipe
 from finetune.train import Trained, train
 
-PEFT_METHODS = ["lora", "dora", "rslora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
+BITS = {"qlora": (("bits=8",), ("bits=4",))}
 CASES = [
-    *[("gpt2", "causal", method, ()) for method in [*PEFT_METHODS, "full"]],
-    *[("llama", "causal", method, ()) for method in [*PEFT_METHODS, "full"]],
-    *[("bert", "classifier", method, ()) for method in [*PEFT_METHODS, "full"]],
-    *[("gpt2", "classifier", method, ()) for method in ["lora", "bottleneck", "prefix", "full"]],
-    ("llama", "causal", "qlora", ("bits=8",)),
-    ("llama", "causal", "qlora", ("bits=4",)),
-    ("bert", "classifier", "qlora", ("bits=8",)),
+    (kind.family, kind.task_type, method, settings)
+    for kind in KINDS
+    for method in METHODS
+    if works(method, kind)
+    for settings in BITS.get(method, ((),))
 ]
 FRESH = """
 import json, sys, torch
@@ -109,3 +109,16 @@ def test_training_lowers_the_loss_of_the_train_rows(bert: Path, tmp_path: Path) 
     trained = train(read_recipe(path), tmp_path / "out")
     losses = [entry["loss"] for entry in trained.history if "loss" in entry]
     assert losses[0] > 0.9 and losses[-1] < 0.5 * losses[0]
+
+
+def test_lora_on_every_linear_layer_trains_more_than_the_attention(bert: Path, tmp_path: Path) -> None:
+    few = small(bert, "classifier", "lora", (), tmp_path / "few").parameters["trainable"]
+    many = small(bert, "classifier", "lora", ("target_modules=all-linear",), tmp_path / "many").parameters["trainable"]
+    assert many > few
+
+
+def test_what_does_not_work_is_refused_by_name(gpt2: Path, tmp_path: Path) -> None:
+    with pytest.raises(FinbenchError, match="prompt does not work on a gpt2 classifier.*use prefix"):
+        small(gpt2, "classifier", "prompt", (), tmp_path / "out")
+    with pytest.raises(FinbenchError, match="has no q_proj. It has .*c_attn"):
+        small(gpt2, "causal", "lora", ("target_modules=[q_proj]",), tmp_path / "out")
