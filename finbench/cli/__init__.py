@@ -14,6 +14,7 @@ COMMANDS = {
     "new-task": "write a task YAML for a CSV or JSONL file of your own",
     "validate": "check task YAMLs, naming what is wrong and where",
     "finetune": "train an adapter (or a whole model) from a recipe",
+    "sweep": "search recipe values on rows held out of train",
     "run": "score every base and adapter of a matrix on every task",
     "leaderboard": "render the boards from the cells, or check that they are up to date",
     "demo": "do all of it on bundled rows with models built on the spot",
@@ -41,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 a check found something, 2 wrong use."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser(next((word for word in arguments if word in COMMANDS), None))
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and hasattr(options, "settings") and not any(word.startswith("-") or "=" not in word for word in rest):
+        options.settings += rest  # argparse takes key=value only before the flags
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return int(options.run(options))
     except FinbenchError as error:

@@ -1,0 +1,37 @@
+"""`finbench sweep RECIPE.yaml SWEEP.yaml [key=value ...]`: search recipe values on validation rows."""
+
+import argparse
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's flags."""
+    parser.add_argument("recipe", type=Path, help="the recipe whose values are searched")
+    parser.add_argument("sweep", type=Path, help="a YAML with `values:` (choices or ranges), seeds, trials, metric")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings over the recipe's own")
+    parser.add_argument("--trials", type=int, help="how many in all (default: the sweep file's)")
+    parser.add_argument("--output", type=Path, help="folder of the trials (default: sweeps/<name of the sweep file>)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Search, and write the report and the winner's recipe."""
+    from finbench.errors import FinbenchError
+
+    if find_spec("optuna") is None:
+        raise FinbenchError('sweeps need Optuna: pip install "finbench[sweep]".')
+    from finetune.sweep import read_sweep, report, search, winner
+
+    sweep = read_sweep(options.sweep, options.recipe)
+    if options.trials:
+        sweep = replace(sweep, trials=options.trials)
+    folder = options.output or Path("sweeps", options.sweep.stem)
+    study = search(options.recipe, sweep, options.settings, folder)
+    best = winner(options.recipe, study, options.settings)
+    text = report(study, sweep)
+    (folder / "report.md").write_text(f"# Sweep of {options.recipe.name}\n\n{text}", encoding="utf-8")
+    (folder / "best.yaml").write_text(best, encoding="utf-8")
+    print(text)
+    print(f"the winner's recipe: {folder / 'best.yaml'}\n\n{best}")
+    return 0

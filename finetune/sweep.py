@@ -1,0 +1,193 @@
+"""Searches recipe values on validation rows cut from train: `finbench sweep RECIPE.yaml SWEEP.yaml`.
+
+Each trial trains the recipe once a seed and counts with the mean of one validation metric; Optuna proposes the values.
+The test rows are never looked at.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import yaml
+
+from finbench.errors import FinbenchError
+from finetune.recipe import DEFAULTS, Recipe, read_recipe
+
+LOG = "trials.log"  # Optuna's journal: a stopped sweep goes on from it
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is varied: `values` by recipe key, either a list of choices or {low, high, log, step}."""
+
+    values: Mapping[str, Any]
+    seeds: tuple[int, ...] = (0,)
+    trials: int = 20
+    metric: str = "accuracy"
+    direction: str = "maximize"
+
+
+def read_sweep(path: Path, recipe: Path) -> Sweep:
+    """Return the sweep of a YAML file.
+
+    Raises:
+        FinbenchError: it cannot be read, varies a key that recipes do not have, or a value that a recipe refuses.
+
+    """
+    if not path.is_file():
+        raise FinbenchError(f"there is no sweep at {str(path)!r}.")
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict) or not isinstance(found.get("values"), dict):
+        raise FinbenchError(f"{path} must hold `values:` with recipe keys below it, such as `r: [4, 8, 16]`.")
+    unknown = set(found) - {"values", "seeds", "trials", "metric", "direction"}
+    if unknown:
+        raise FinbenchError(f"{path}: a sweep has no key {', '.join(map(repr, sorted(unknown)))}.")
+    sweep = Sweep(**{**found, "seeds": tuple(found.get("seeds", (0,)))})
+    if sweep.direction not in ("maximize", "minimize"):
+        raise FinbenchError(f"{path}: direction is maximize or minimize, not {sweep.direction!r}.")
+    if "seed" in sweep.values:
+        raise FinbenchError(f"{path}: every trial runs all `seeds`; seed is nothing to pick a winner by.")
+    for key, space in sweep.values.items():
+        for value in space if isinstance(space, list) else _ends(path, key, space):
+            chosen = read_recipe(recipe, [_setting(key, value)])
+            if chosen.validation_share == 0:
+                raise FinbenchError(f"{recipe}: a sweep picks by validation rows; give a validation_share above 0.")
+    return sweep
+
+
+def _ends(path: Path, key: str, space: Any) -> tuple[Any, Any]:
+    if not isinstance(space, dict) or not {"low", "high"} <= set(space) <= {"low", "high", "log", "step"}:
+        raise FinbenchError(f"{path}: {key} takes a list of choices, or low and high with log or step; not {space!r}.")
+    return float(space["low"]) if isinstance(space["low"], str) else space["low"], space["high"]
+
+
+def _setting(key: str, value: Any) -> str:
+    """Return key=value as the command line takes it."""
+    return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def search(recipe: Path, sweep: Sweep, overrides: Sequence[str], folder: Path) -> Any:
+    """Run the trials that are missing and return Optuna's study; one that failed is recorded and does not stop it."""
+    import optuna
+    from tqdm import tqdm
+
+    folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name="sweep",
+        direction=sweep.direction,
+        sampler=optuna.samplers.TPESampler(seed=0),
+        storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / LOG))),
+        load_if_exists=True,
+    )
+    _take_up_stopped(study)
+    done = sum(trial.state.name in ("COMPLETE", "FAIL") for trial in study.trials)
+    with tqdm(total=sweep.trials, initial=done, desc="sweep", unit="trial") as progress:
+        while done < sweep.trials:
+            study.optimize(
+                lambda trial: _trial(trial, recipe, sweep, overrides, folder), n_trials=1, catch=(TrialFailed,)
+            )
+            done += 1
+            progress.update()
+    return study
+
+
+def _take_up_stopped(study: Any) -> None:
+    """Queue again what was being tried when the sweep was stopped: its finished seeds are not trained anew."""
+    import optuna
+
+    for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
+        study.enqueue_trial(trial.params, user_attrs={"folder": _folder_name(trial)})
+        study.tell(trial.number, state=optuna.trial.TrialState.PRUNED)
+
+
+def _folder_name(trial: Any) -> str:
+    return str(trial.user_attrs.get("folder", f"trial-{trial.number:04d}"))
+
+
+class TrialFailed(Exception):
+    """A training of a trial ended with an error, which is in its log."""
+
+
+def _trial(trial: Any, recipe: Path, sweep: Sweep, overrides: Sequence[str], folder: Path) -> float:
+    values = {key: _suggest(trial, key, space) for key, space in sweep.values.items()}
+    scores, seconds = [], 0.0
+    for seed in sweep.seeds:
+        output = folder / _folder_name(trial) / f"seed-{seed}"
+        settings = [*overrides, *(_setting(*pair) for pair in values.items()), f"seed={seed}"]
+        record = _train(recipe, settings, output)
+        if sweep.metric not in record["metrics"]:
+            known = ", ".join(record["metrics"])
+            raise FinbenchError(f"sweep: there is no validation metric {sweep.metric!r}; there are {known}.")
+        scores.append(record["metrics"][sweep.metric])
+        seconds += record["resources"]["elapsed_seconds"]
+    trial.set_user_attr("scores", scores)
+    trial.set_user_attr("seconds", seconds)
+    return mean(scores)
+
+
+def _suggest(trial: Any, key: str, space: Any) -> Any:
+    if isinstance(space, list):
+        plain = [json.dumps(choice) if isinstance(choice, list) else choice for choice in space]  # Optuna keeps no lists
+        return trial.suggest_categorical(key, plain)
+    low, high, log = space["low"], space["high"], bool(space.get("log"))
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(key, low, high, log=log, step=space.get("step", 1))
+    return trial.suggest_float(key, float(low), float(high), log=log, step=space.get("step"))
+
+
+def _train(recipe: Path, settings: Sequence[str], output: Path) -> dict[str, Any]:
+    """Train in a process of its own, so that a crash costs one trial and memory is given back."""
+    record = output / "finbench.json"
+    if not record.is_file():
+        output.parent.mkdir(parents=True, exist_ok=True)
+        log = output.with_suffix(".log")
+        command = [sys.executable, "-m", "finbench", "finetune", str(recipe), *settings, "--output", str(output)]
+        with log.open("w", encoding="utf-8") as sink:
+            if subprocess.run(command, stdout=sink, stderr=subprocess.STDOUT, check=False).returncode:
+                last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
+                raise TrialFailed(f"{' '.join(last)} (all of it: {log})")
+    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return found
+
+
+def report(study: Any, sweep: Sweep) -> str:
+    """Return the trials as a markdown table, best first: values, mean and spread of the metric, seconds."""
+    from tabulate import tabulate
+
+    done = [trial for trial in study.trials if trial.value is not None]
+    failed = sum(trial.state.name == "FAIL" for trial in study.trials)
+    done.sort(key=lambda trial: trial.value, reverse=sweep.direction == "maximize")
+    rows = []
+    for trial in done:
+        scores = trial.user_attrs["scores"]
+        spread = f" ± {stdev(scores):.4f}" if len(scores) > 1 else ""
+        shown = [f"{v:.3g}" if isinstance(v, float) else v for v in (trial.params[key] for key in sweep.values)]
+        rows.append([trial.number, *shown, f"{trial.value:.4f}{spread}", f"{trial.user_attrs['seconds']:.0f}"])
+    headers = ["trial", *sweep.values, f"validation {sweep.metric}", "seconds"]
+    table = tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True)
+    seeds = f"{len(sweep.seeds)} seed{'s' if len(sweep.seeds) > 1 else ''} a trial"
+    return f"{table}\n\n{seeds}; {failed} trials failed. Scores are of rows held out of train, never of the test set.\n"
+
+
+def winner(recipe: Path, study: Any, overrides: Sequence[str]) -> str:
+    """Return the best trial's recipe as YAML that states only what differs from the defaults.
+
+    Raises:
+        FinbenchError: no trial ended well.
+
+    """
+    if not any(trial.value is not None for trial in study.trials):
+        raise FinbenchError("no trial of the sweep ended well; their logs lie in its folder.")
+    best = read_recipe(recipe, [*overrides, *(_setting(*pair) for pair in study.best_params.items())])
+    defaults = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
+    return yaml.safe_dump(_differing(best, defaults), sort_keys=False)
+
+
+def _differing(recipe: Recipe, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()}
+    return {key: value for key, value in plain.items() if value != defaults[key]}
