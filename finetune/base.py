@@ -10,18 +10,27 @@ from finbench.errors import FinbenchError
 from finbench.models.weights import KEEP_HEADS, bits_config
 from finetune.recipe import Recipe
 
+AUTO_CLASS = {
+    "causal": "AutoModelForCausalLM",
+    "classifier": "AutoModelForSequenceClassification",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+}
+
 
 def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
     """Return the base, with a head for the labels where there are any, and its tokenizer, on this process's device.
 
     Raises:
-        FinbenchError: the weights cannot be had.
+        FinbenchError: the weights cannot be had, or the device cannot train at the recipe's precision.
 
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+    if recipe.precision == "float16" and not torch.cuda.is_available():
+        raise FinbenchError("precision float16 needs a GPU; on this machine use precision=bfloat16 or float32.")
+    import transformers
+    from transformers import AutoConfig, AutoTokenizer
 
     revision = recipe.revision or "main"
-    loader: Any = AutoModelForSequenceClassification if labels else AutoModelForCausalLM
+    loader = getattr(transformers, AUTO_CLASS[recipe.task_type])
     options = _options(recipe, labels) | {"revision": revision}
     try:
         tokenizer = AutoTokenizer.from_pretrained(recipe.base, revision=revision)

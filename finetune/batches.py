@@ -43,6 +43,21 @@ def collate(
     return batch
 
 
+def collate_seq2seq(rows: Sequence[dict[str, Any]], pad_token_id: int) -> dict[str, Any]:
+    """Return a batch for an encoder-decoder model: prompts (B, T) with their mask, answers as `labels` (B, K)."""
+    examples: list[Example] = [row["example"] for row in rows]
+    prompts = [example.input_ids[: -example.answer] for example in examples]
+    answers = [
+        (-100,) * example.answer if row["fills"] else example.input_ids[-example.answer :]
+        for example, row in zip(examples, rows, strict=True)
+    ]
+    return {
+        "input_ids": _padded(prompts, pad_token_id),
+        "attention_mask": _padded([(1,) * len(ids) for ids in prompts], 0),
+        "labels": _padded(answers, -100),
+    }
+
+
 def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     longest = max(len(row) for row in rows)
     return torch.tensor([[*row, *([value] * (longest - len(row)))] for row in rows])

@@ -12,9 +12,11 @@ import yaml
 from finbench import __version__
 from finbench.adapters.folder import WEIGHTS, base_sha256, write_record
 from finetune import plots
+from finetune.methods import PEFT_TASK
 from finetune.recipe import Recipe
 from finetune.train import Trained
 
+PIPELINES = {"SEQ_CLS": "text-classification", "CAUSAL_LM": "text-generation", "SEQ_2_SEQ_LM": "text2text-generation"}
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "lm_eval", "datasets", "bitsandbytes")
 
 
@@ -43,11 +45,11 @@ def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
     return {
         "finbench_version": __version__,
         "method": recipe.method,
-        "task_type": "SEQ_CLS" if recipe.task_type == "classifier" else "CAUSAL_LM",
+        "task_type": PEFT_TASK[recipe.task_type],
         "labels": list(trained.labels),
         "base": {
             "id": recipe.base,
-            "revision": recipe.revision or "",
+            "revision": "" if Path(recipe.base).is_dir() else recipe.revision or "",
             "sha256": base_sha256(recipe.base, recipe.revision),
         },
         "precision": f"{recipe.bits}bit" if recipe.bits else recipe.precision,
@@ -106,7 +108,7 @@ def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
         # a folder of somebody's machine is no base on the hub
         **({} if Path(record["base"]["id"]).is_dir() else {"base_model": base}),
         "library_name": "transformers" if record["method"] == "full" else "peft",
-        "pipeline_tag": "text-classification" if record["task_type"] == "SEQ_CLS" else "text-generation",
+        "pipeline_tag": PIPELINES[record["task_type"]],
         "tags": ["finance", "finbench", record["method"]],
         "model-index": [{"name": name, "results": _results(record)}],
     }

@@ -76,18 +76,20 @@ def head_labels(tasks: dict[str, Any]) -> tuple[str, ...]:
     for name, task in tasks.items():
         found[name] = tuple(task.eval_docs[0].get("choices") or ())
         if not found[name] or not task.eval_docs[0].get("classifier_text"):
-            raise FinbenchError(f"task {name!r} has no labels that a classifier could choose from: use task_type causal.")
+            raise FinbenchError(
+                f"task {name!r} has no labels that a classifier could choose from: use task_type causal."
+            )
     first, labels = next(iter(found.items()))
     for name, others in found.items():
         if set(others) != set(labels):
             raise FinbenchError(
-                f"one head cannot have the labels of {first} ({', '.join(labels)}) and of {name} ({', '.join(others)}): "
+                f"one head cannot have the labels of {first} ({', '.join(labels)}) and {name} ({', '.join(others)}): "
                 "train one adapter a task, or use task_type causal."
             )
     return labels
 
 
-def causal_examples(
+def prompt_examples(
     tasks: dict[str, Any], docs: dict[str, list[Any]], lm: Any, recipe: Recipe
 ) -> tuple[list[Example], int]:
     """Return examples of prompts and answers as `lm` (our model type around the base) encodes them for scoring.
@@ -97,13 +99,16 @@ def causal_examples(
 
     """
     examples, too_long = [], 0
+    room = min(lm.longest_input, recipe.max_length or lm.longest_input)
     for name, task in tasks.items():
         for doc in docs[name]:
             context, answer = prompt_and_answer(task, doc, recipe.num_fewshot)
             before, after = lm._encode_pair(context, answer)
-            room = min(lm.longest_input, recipe.max_length or lm.longest_input)
-            if len(before) + len(after) - 1 > room:
-                _refuse_or_count(name, doc, len(before) + len(after) - 1, room, recipe)
+            if recipe.task_type == "seq2seq" and task.config.output_type == "generate_until":
+                after = [*after, lm.tokenizer.eos_token_id]  # such tokenizers know no line's end
+            read = len(before) if recipe.task_type == "seq2seq" else len(before) + len(after) - 1
+            if read > room:
+                _refuse_or_count(name, doc, read, room, recipe)
                 too_long += 1
                 continue
             examples.append(Example(doc["id"], name, (*before, *after), doc["label"] or doc["answer"], len(after)))

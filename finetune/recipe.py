@@ -24,7 +24,7 @@ class Recipe:
 
     base: str
     revision: str | None
-    task_type: Literal["causal", "classifier"]
+    task_type: Literal["causal", "classifier", "seq2seq"]
     tasks: tuple[str, ...]
     limit: int | None
     validation_share: float
@@ -88,6 +88,8 @@ class Recipe:
         self._require("bits", self.method != "full" or self.bits is None, "cannot go with method full: use qlora")
         weighs = self.class_weights and self.task_type != "classifier"
         self._require("class_weights", not weighs, "weighs a classifier's loss: use sampling with task_type causal")
+        places = self.method != "bottleneck" or self.task_type != "seq2seq"
+        self._require("method", places, "has no place in an encoder-decoder model: use lora, ia3, prefix or prompt")
         stops = self.early_stopping is not None and (self.best_by is None or self.validation_share == 0)
         self._require("early_stopping", not stops, "needs best_by and a validation_share above 0")
 

@@ -21,7 +21,7 @@ from finbench.tasks import load_tasks
 from finetune import examples as making
 from finetune import methods, trackers
 from finetune.base import load_base
-from finetune.batches import LengthGroupedOrder, collate
+from finetune.batches import LengthGroupedOrder, collate, collate_seq2seq
 from finetune.examples import Example, Examples
 from finetune.recipe import Recipe
 from finetune.shared_prefix import install, why_plain
@@ -127,7 +127,7 @@ def _model_type(model: Any, tokenizer: Any, labels: tuple[str, ...]) -> Any:
 
 def _examples(tasks: dict[str, Any], lm: Any, recipe: Recipe) -> Examples:
     docs, validation = making.split_rows(tasks, recipe)
-    make = making.classifier_examples if recipe.task_type == "classifier" else making.causal_examples
+    make = making.classifier_examples if recipe.task_type == "classifier" else making.prompt_examples
     found, too_long = make(tasks, docs, lm, recipe)
     if not found:
         raise FinbenchError("no train row is left: all are longer than the model's window.")
@@ -190,7 +190,11 @@ def _trainer(
         args=_arguments(recipe, folder, bool(found.validation)),
         train_dataset=_Rows(found.train),
         eval_dataset=_Rows(()) if found.validation else None,
-        data_collator=lambda rows: collate(rows, tokenizer.pad_token_id, labels, shares),
+        data_collator=(
+            (lambda rows: collate_seq2seq(rows, tokenizer.pad_token_id))
+            if recipe.task_type == "seq2seq"
+            else (lambda rows: collate(rows, tokenizer.pad_token_id, labels, shares))
+        ),
         callbacks=callbacks,
     )
     trainer.validate = Validation(lm, tasks, found.validation, recipe.num_fewshot)
@@ -237,7 +241,7 @@ def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArgumen
         logging_first_step=True,
         bf16=recipe.precision == "bfloat16",
         fp16=recipe.precision == "float16",
-        gradient_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing=recipe.gradient_checkpointing,
         seed=recipe.seed,
         data_seed=recipe.seed,
         remove_unused_columns=False,
@@ -271,10 +275,13 @@ class RecipeTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Return the mean cross-entropy over answer tokens (causal) or rows (classifier)."""
+        """Return the mean cross-entropy over answer tokens (causal, seq2seq) or rows (classifier)."""
         labels = inputs.pop("labels")
         if "groups" in inputs:
             logits = model(**inputs)  # (N, V)
+        elif self.model.config.is_encoder_decoder:
+            logits = model(**inputs, labels=labels).logits.flatten(0, 1)  # (B * K, V)
+            labels = labels.flatten()
         elif labels.dim() == 2:
             read = (labels != -100).any(0).nonzero().squeeze(1)  # (K,) positions that some row's answer is read at
             logits = self._logits_at(model, inputs, read).flatten(0, 1)  # (B * K, V)

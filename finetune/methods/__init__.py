@@ -8,7 +8,7 @@ from finetune.methods.support import check
 from finetune.recipe import Recipe
 
 EVERY_LINEAR = "all-linear"  # PEFT's word for every linear layer but the head
-PEFT_TASK = {"causal": "CAUSAL_LM", "classifier": "SEQ_CLS"}
+PEFT_TASK = {"causal": "CAUSAL_LM", "classifier": "SEQ_CLS", "seq2seq": "SEQ_2_SEQ_LM"}
 
 
 def apply(model: Any, recipe: Recipe) -> Any:

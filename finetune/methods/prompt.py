@@ -10,5 +10,9 @@ def apply(model: Any, recipe: Recipe) -> Any:
     """Return the model with a trained prompt."""
     from peft import PromptTuningConfig, get_peft_model
 
-    config = PromptTuningConfig(task_type=PEFT_TASK[recipe.task_type], num_virtual_tokens=recipe.num_virtual_tokens)
+    config = PromptTuningConfig(
+        task_type=PEFT_TASK[recipe.task_type],
+        num_virtual_tokens=recipe.num_virtual_tokens,
+        num_transformer_submodules=1,  # an encoder-decoder's prompt stands before the encoder's input alone
+    )
     return get_peft_model(model, config)

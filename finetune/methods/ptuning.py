@@ -13,6 +13,7 @@ def apply(model: Any, recipe: Recipe) -> Any:
     config = PromptEncoderConfig(
         task_type=PEFT_TASK[recipe.task_type],
         num_virtual_tokens=recipe.num_virtual_tokens,
+        num_transformer_submodules=1,  # an encoder-decoder's prompt stands before the encoder's input alone
         encoder_hidden_size=recipe.encoder_hidden_size or model.config.get_text_config().hidden_size,
     )
     return get_peft_model(model, config)

@@ -35,7 +35,7 @@ def test_causal_ids_are_those_that_stock_hf_sends(
     folder = request.getfixturevalue(family)
     tasks = load_tasks([name])
     docs = {name: list(tasks[name].training_docs())[:5]}
-    examples, _ = making.causal_examples(tasks, docs, fast(folder), recipe(tmp_path, f"tasks=[{name}]"))
+    examples, _ = making.prompt_examples(tasks, docs, fast(folder), recipe(tmp_path, f"tasks=[{name}]"))
     stock = HFLM(pretrained=str(folder), device="cpu")
     sent: list[tuple[int, ...]] = []
 
@@ -59,7 +59,7 @@ def test_loss_stands_on_the_answer_alone(gpt2: Path, tmp_path: Path) -> None:
     tasks = load_tasks(["fin_fpb"])
     lm = fast(gpt2)
     docs = list(tasks["fin_fpb"].training_docs())[:4]
-    examples, _ = making.causal_examples(tasks, {"fin_fpb": docs}, lm, recipe(tmp_path))
+    examples, _ = making.prompt_examples(tasks, {"fin_fpb": docs}, lm, recipe(tmp_path))
     batch = collate([{"example": example, "fills": False} for example in examples], lm.tokenizer.pad_token_id, ())
     for row, (example, doc) in enumerate(zip(examples, docs, strict=True)):
         at = (batch["labels"][row] != -100).nonzero().squeeze(1)
@@ -115,11 +115,11 @@ def test_a_row_longer_than_the_window_is_refused_or_counted(gpt2: Path, tmp_path
     tasks = load_tasks(["fin_fpb"])
     docs = {"fin_fpb": list(tasks["fin_fpb"].training_docs())[:6]}
     lm = fast(gpt2)
-    lengths = sorted(len(e.input_ids) for e in making.causal_examples(tasks, docs, lm, recipe(tmp_path))[0])
+    lengths = sorted(len(e.input_ids) for e in making.prompt_examples(tasks, docs, lm, recipe(tmp_path))[0])
     room = lengths[2] - 1
     with pytest.raises(FinbenchError, match="truncate=drop"):
-        making.causal_examples(tasks, docs, lm, recipe(tmp_path, f"max_length={room}"))
-    kept, too_long = making.causal_examples(tasks, docs, lm, recipe(tmp_path, f"max_length={room}", "truncate=drop"))
+        making.prompt_examples(tasks, docs, lm, recipe(tmp_path, f"max_length={room}"))
+    kept, too_long = making.prompt_examples(tasks, docs, lm, recipe(tmp_path, f"max_length={room}", "truncate=drop"))
     assert len(kept) + too_long == 6 and max(len(example.input_ids) for example in kept) - 1 <= room
 
 

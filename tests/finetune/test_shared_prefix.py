@@ -48,13 +48,14 @@ def rows(model: Any, tokenizer: Any, recipe: Recipe, count: int = 6) -> list[Exa
     tasks = load_tasks(recipe.tasks)
     docs = {name: list(task.training_docs())[:count] for name, task in tasks.items()}
     lm = FastLM(pretrained=model, tokenizer=tokenizer)
-    found, _ = making.causal_examples(tasks, docs, lm, recipe)
+    found, _ = making.prompt_examples(tasks, docs, lm, recipe)
     return found
 
 
 def gradients(model: Any, batch: dict[str, Any]) -> tuple[float, dict[str, torch.Tensor]]:
     """Return the loop's own loss of a batch, and the gradients of all trained weights."""
     trainer = RecipeTrainer.__new__(RecipeTrainer)
+    trainer.model = model
     trainer.accelerator = type("Alone", (), {"unwrap_model": staticmethod(lambda wrapped: wrapped)})()
     model.zero_grad()
     loss = trainer.compute_loss(model, dict(batch))
