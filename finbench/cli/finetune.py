@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import shutil
 from pathlib import Path
 
 
@@ -12,17 +13,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings over the recipe's own")
     parser.add_argument("--output", type=Path, help="folder of the adapter (default: adapters/<name of the recipe>)")
+    parser.add_argument("--overwrite", action="store_true", help="remove what an earlier training left in that folder")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, and say where the result lies and what it cost."""
     from finbench.paths import adapters
     from finetune.recipe import read_recipe
+    from finetune.train import CHECKPOINTS, train
 
     recipe = read_recipe(options.recipe, options.settings)
     folder = options.output or adapters() / options.recipe.stem
+    if options.overwrite and any((folder / name).exists() for name in ("finbench.json", CHECKPOINTS)):
+        shutil.rmtree(folder)
     from finetune.card import describe
-    from finetune.train import train
 
     words = ["finbench", "finetune", str(options.recipe), *options.settings, "--output", str(folder)]
     trained = train(recipe, folder)

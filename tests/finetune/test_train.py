@@ -48,7 +48,7 @@ def test_an_adapter_folder_holds_what_it_should(
     folder = tmp_path / "adapter"
     assert main(["finetune", str(recipe), "epochs=1", "best_by=accuracy", "--output", str(folder)]) == 0
     assert {path.name for path in folder.iterdir()} == {
-        "README.md", "adapter_config.json", "adapter_model.safetensors", "finbench.json"
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "confusion.png", "curves.png", "finbench.json"
     }  # fmt: skip
     record = json.loads((folder / "finbench.json").read_text())
     assert record["labels"] == ["negative", "neutral", "positive"]
@@ -57,6 +57,8 @@ def test_an_adapter_folder_holds_what_it_should(
     assert "validation accuracy" in capsys.readouterr().out
     assert main(["finetune", str(recipe), "--output", str(folder)]) == 2
     assert "finished adapter" in capsys.readouterr().err
+    assert main(["finetune", str(recipe), "--overwrite", "--output", str(folder), "max_steps=1"]) == 0
+    assert json.loads((folder / "finbench.json").read_text())["resources"]["steps"] == 1
 
 
 def test_weights_that_cannot_be_had_are_named_at_once(
