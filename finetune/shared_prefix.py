@@ -122,9 +122,6 @@ def install(model: Any) -> None:
 
 def why_plain(model: Any, longest: int) -> str:
     """Return why rows of up to `longest` tokens cannot share prefixes on this model in training; "" if they can."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if base.is_gradient_checkpointing:
-        return "gradient checkpointing computes keys and values anew"
     if reason := why_not(model):
         return reason
     size = window(model)

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def train(recipe: Recipe, folder: Path) -> Trained:
     lm = _model_type(model, tokenizer, labels)
     found = _examples(tasks, lm, recipe)
     counts = _count(model)
-    shares = recipe.prefix_sharing == "auto" and recipe.task_type == "causal" and _share(model, found.train)
+    shares = recipe.prefix_sharing == "auto" and recipe.task_type == "causal" and _share(model, recipe, found.train)
     trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
     with Monitor() as monitor:
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -151,9 +152,12 @@ def _with_method(model: Any, recipe: Recipe) -> Any:
     return PeftModel.from_pretrained(model, str(adapter.path), is_trainable=True)
 
 
-def _share(model: Any, examples: Sequence[Example]) -> bool:
+def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> bool:
     """Prepare the model for shared prefixes and return True, or say why it trains without."""
-    reason = why_plain(model, max(len(example.input_ids) for example in examples))
+    if recipe.gradient_checkpointing or os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "").lower() == "true":
+        reason = "gradient checkpointing computes keys and values twice"
+    else:
+        reason = why_plain(model, max(len(example.input_ids) for example in examples))
     if reason:
         logger.warning("training runs every row whole, without shared prefixes: %s", reason)
         return False
