@@ -79,7 +79,9 @@ def test_two_processes_train_to_the_weights_of_one(family: str, task_type: str, 
     settings = [f"task_type={task_type}", "dropout=0", "max_steps=7", "learning_rate=1.0e-3", "validation_share=0"]
     one, two = tmp_path / "one", tmp_path / "two"
     # 22 rows: an epoch's last batch is not full
-    assert main(["finetune", str(recipe), *settings, "limit=22", "batch_size=8", "--output", str(one)]) == 0
+    # one of them with shared prefixes, where the model is causal, and one without
+    alone_settings = ["limit=22", "batch_size=8", "prefix_sharing=off"]
+    assert main(["finetune", str(recipe), *settings, *alone_settings, "--output", str(one)]) == 0
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
     launch += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
     command = ["-m", "finbench", "finetune", str(recipe), *settings, "limit=22", "batch_size=4", "--output", str(two)]
@@ -94,7 +96,12 @@ def weights(folder: Path) -> dict[str, object]:
     return load_file(folder / "adapter_model.safetensors")
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(recipe: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "task_type"), [("bert", "classifier"), ("gpt2", "causal")])
+def test_a_killed_run_goes_on_to_the_same_weights(
+    family: str, task_type: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(base=request.getfixturevalue(family)).replace("classifier", task_type))
     command = [sys.executable, "-m", "finbench", "finetune", str(recipe), "--output"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert main(["finetune", str(recipe), "--output", str(whole)]) == 0
@@ -107,6 +114,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(recipe: Path, tmp_path: Path) 
     process.wait()
     assert not (killed / "finbench.json").exists()
     assert main(["finetune", str(recipe), "--output", str(killed)]) == 0
+    assert json.loads((killed / "finbench.json").read_text())["resources"]["resumed_from_step"] > 0
     resumed, expected = weights(killed), weights(whole)
     assert resumed.keys() == expected.keys()
     for name, value in expected.items():
