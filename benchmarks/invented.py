@@ -29,6 +29,12 @@ def one_shot(rows: int) -> list[str]:
     return [shot + INSTRUCTION % sentence(draw, draw.randint(10, 40)) for _ in range(rows)]
 
 
+def sentence_rows(rows: int, seed: int) -> list[tuple[str, str]]:
+    """Return texts as long as those of news, each with one of three labels in turn."""
+    draw = random.Random(seed)
+    return [(sentence(draw, draw.randint(10, 40)), LABELS[number % 3].strip()) for number in range(rows)]
+
+
 def filings(rows: int, questions: int = 12, facts: int = 220) -> list[str]:
     """Return prompts that ask `questions` questions on each filing: `facts` tagged values, some 4,500 tokens."""
     draw = random.Random(0)
