@@ -29,20 +29,30 @@ from finetune.examples import Example
 from finetune.shared_prefix import install, why_plain
 from finetune.train import RecipeTrainer
 
-BATCH = 16
+BATCH, EPOCH_ROWS = 16, 3200
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1, "float16": 0.05}  # relative, of loss and gradient
 Loss = Callable[[list[Example]], torch.Tensor]
 
 
-def examples(rows: int) -> tuple[list[Example], Any]:
-    """Return invented rows as training has them, and their tokenizer."""
-    prompts = one_shot(rows)
-    tokenizer = tokenizer_for(prompts, 2000)
-    made = []
-    for number, prompt in enumerate(prompts):
-        before, after = tokenizer(prompt)["input_ids"], tokenizer(LABELS[number % 3])["input_ids"]
-        made.append(Example(str(number), "one_shot", (*before, *after), "", len(after)))
-    return made, tokenizer
+def examples(rows: int) -> tuple[list[Example], list[list[Example]], Any]:
+    """Return invented rows as training has them, also by batch, and their tokenizer.
+
+    The batches are some of an epoch over EPOCH_ROWS rows in finetune's order, evenly spaced.
+    """
+    prompts = one_shot(EPOCH_ROWS)
+    tokenizer = tokenizer_for(prompts[:96], 2000)
+    encoded = tokenizer(prompts)["input_ids"]
+    order = list(LengthGroupedOrder([len(ids) for ids in encoded], BATCH, 0))
+    count = rows // BATCH
+    starts = [EPOCH_ROWS // BATCH * number // count * BATCH for number in range(count)]
+    batches = []
+    for start in starts:
+        batch = []
+        for place in order[start : start + BATCH]:
+            answer = tokenizer(LABELS[place % 3])["input_ids"]
+            batch.append(Example(str(place), "one_shot", (*encoded[place], *answer), "", len(answer)))
+        batches.append(batch)
+    return [row for batch in batches for row in batch], batches, tokenizer
 
 
 def adapted(dtype: str, device: str) -> Any:
@@ -134,12 +144,10 @@ def run_side(side: str, rows: int, dtype: str, device: str, folder: Path) -> Non
     """Take the steps of one side and write what they cost, with the first batch's loss and gradient."""
     if side == "trl":
         importlib.import_module("trl.trainer.sft_trainer")
-    made, tokenizer = examples(rows)
+    made, batches, tokenizer = examples(rows)
     before = _resident("VmRSS")
     model = adapted(dtype, device)
     loss_of = SIDES[side](model, made, tokenizer, str(folder))
-    order = list(LengthGroupedOrder([len(row.input_ids) for row in made], BATCH, 0))
-    batches = [[made[place] for place in order[start : start + BATCH]] for start in range(0, rows, BATCH)]
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     optimizer = torch.optim.AdamW(trained.values(), lr=1e-4)
 
@@ -174,6 +182,8 @@ def measure(rows: int, dtype: str, device: str) -> list[Comparison]:
 
     Raises AssertionError where the first batch's losses or gradients differ.
     """
+    if rows % BATCH:
+        raise SystemExit(f"give a multiple of {BATCH} rows, which fill whole batches.")
     sides = [side for side in SIDES if side != "trl" or importlib.util.find_spec("trl")]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
