@@ -4,13 +4,16 @@ Rows that repeat one another are no independent evidence, so everything here cou
 effective number of rows, paired tests flip or draw whole clusters.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Metric = Callable[[Floats], Floats]  # (R, K) summed counts to (R,) numbers
 SEED = 20260
 
 
@@ -31,15 +34,21 @@ class Comparison:
     method: str
 
 
+@lru_cache(maxsize=64)
+def _normal_quantile(share: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(share))
+
+
+@lru_cache(maxsize=65536)
 def wilson(share: float, n: float, level: float = 0.95) -> Interval:
     """Return the Wilson score interval of a share of n rows (Wilson 1927); n may be an effective, fractional number."""
-    from scipy.stats import norm
-
     if n <= 0:
         return Interval(0.0, 1.0)
-    z = float(norm.ppf(0.5 + level / 2))
+    z = _normal_quantile(0.5 + level / 2)
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
@@ -53,57 +62,99 @@ def effective_n(share: float, stderr: float | None, n: int) -> float:
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
-    """Compare two lists of right and wrong on the same independent rows by the exact McNemar test (1947)."""
-    from statsmodels.stats.contingency_tables import mcnemar as exact
+    """Compare two lists of right and wrong on the same independent rows by the exact McNemar test (1947).
+
+    Of the rows that one of the two alone answers rightly, the first's are binomial with one half if they are equal.
+    """
+    from scipy.special import bdtr
 
     a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    table = [[int((a & b).sum()), int((a & ~b).sum())], [int((~a & b).sum()), int((~a & ~b).sum())]]
-    return Comparison(float(b.mean() - a.mean()), float(exact(table, exact=True).pvalue), "exact McNemar")
+    fewer, both = sorted((int((a & ~b).sum()), int((~a & b).sum())))
+    p_value = min(1.0, 2 * float(bdtr(fewer, fewer + both, 0.5)))
+    return Comparison(float(b.mean() - a.mean()), p_value, "exact McNemar")
 
 
-def permutation(
-    first: Sequence[str],
-    second: Sequence[str],
-    clusters: Sequence[str],
-    metric: Callable[[Sequence[str]], float],
-    resamples: int = 999,
-) -> Comparison:
-    """Compare two lists of predictions by a paired permutation test that swaps whole clusters between the two.
+def permutation(first: Floats, second: Floats, metric: Metric, resamples: int = 999) -> Comparison:
+    """Compare two entries by a paired permutation test that swaps whole clusters between the two.
 
-    `metric` maps predictions in row order to a number. The p-value counts the observed arrangement as one of the
-    draws, so it is never zero (Phipson and Smyth 2010).
+    `first` and `second` hold one line a cluster: counts of what became of its rows, the same columns in both, (C, K);
+    `metric` maps summed counts (R, K) to R numbers. The p-value counts the observed arrangement as one of the draws,
+    so it is never zero (Phipson and Smyth 2010).
     """
-    a, b = np.asarray(first, dtype=object), np.asarray(second, dtype=object)
-    _, member = np.unique(np.asarray(clusters), return_inverse=True)
-    observed = metric(list(b)) - metric(list(a))
-    random = np.random.default_rng(SEED)
-    extreme = 0
-    for _ in range(resamples):
-        swap = random.random(member.max() + 1)[member] < 0.5
-        difference = metric(list(np.where(swap, a, b))) - metric(list(np.where(swap, b, a)))
-        extreme += abs(difference) >= abs(observed) - 1e-12
+    observed = float(metric(second.sum(axis=0)[None])[0] - metric(first.sum(axis=0)[None])[0])
+    gained = (first - second)[(first != second).any(axis=1)]  # (D, K): swapping equal clusters changes nothing
+    swap = np.random.default_rng(SEED).random((resamples, len(gained)), dtype=np.float32) < 0.5  # (R, D)
+    moved = swap.astype(np.float64) @ gained  # (R, K): what the second gains by the swaps and the first loses
+    differences = metric(second.sum(axis=0) + moved) - metric(first.sum(axis=0) - moved)
+    extreme = int((np.abs(differences) >= abs(observed) - 1e-12).sum())
     return Comparison(observed, (extreme + 1) / (resamples + 1), "paired permutation")
 
 
+def bootstrap(counts: Floats, metric: Metric, resamples: int = 999, level: float = 0.95) -> Interval:
+    """Return the percentile interval of a metric over clusters drawn with replacement (Efron 1979).
+
+    `counts` and `metric` are those of `permutation`: (C, K) and (R, K) to (R,).
+    """
+    # clusters with the same counts are drawn together: the same distribution, in a fraction of the time
+    kinds, times = np.unique(counts, axis=0, return_counts=True)  # (U, K), (U,)
+    drawn = np.random.default_rng(SEED).multinomial(len(counts), times / len(counts), size=resamples)  # (R, U)
+    values = metric(drawn.astype(np.float64) @ kinds)
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def accuracy_of(counts: Floats) -> Floats:
+    """Return the accuracies of R confusion matrices that lie flat, (R, L * (L + 1)); the last column is unread."""
+    matrices = _square(counts)
+    right: Floats = np.trace(matrices[:, :, :-1], axis1=1, axis2=2)
+    return np.asarray(right / np.maximum(matrices.sum(axis=(1, 2)), 1.0))
+
+
+def f1_of(counts: Floats) -> Floats:
+    """Return the F1s, weighted by the classes' true rows, of R flat confusion matrices (R, L * (L + 1))."""
+    matrices = _square(counts)
+    support = matrices.sum(axis=2)  # (R, L)
+    right = np.einsum("rll->rl", matrices[:, :, :-1])
+    predicted = matrices[:, :, :-1].sum(axis=1)
+    f1 = 2 * right / np.maximum(support + predicted, 1.0)
+    return np.asarray((f1 * support).sum(axis=1) / np.maximum(support.sum(axis=1), 1.0))
+
+
+def _square(counts: Floats) -> Floats:
+    labels = round((np.sqrt(1 + 4 * counts.shape[1]) - 1) / 2)  # L * (L + 1) columns
+    return counts.reshape(len(counts), labels, labels + 1)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Results of several seeds: their mean and the sample's standard deviation, None for a single one."""
+
+    mean: float
+    deviation: float | None
+    n: int
+
+    def __str__(self) -> str:
+        """Return mean ± standard deviation."""
+        return f"{self.mean:.4f}" + (f" ± {self.deviation:.4f}" if self.deviation is not None else "")
+
+
+def over_seeds(values: Sequence[float]) -> Spread:
+    """Return mean and spread of the results that the same recipe gave with several seeds."""
+    mean = float(np.mean(values))
+    return Spread(mean, float(np.std(values, ddof=1)) if len(values) > 1 else None, len(values))
+
+
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values corrected for the number of comparisons (Holm 1979), by the same names."""
-    from statsmodels.stats.multitest import multipletests
+    """Return p-values corrected for the number of comparisons (Holm 1979), by the same names.
 
-    if not p_values:
-        return {}
-    corrected = multipletests(list(p_values.values()), method="holm")[1]
-    return {name: float(p) for name, p in zip(p_values, corrected, strict=True)}
-
-
-def ranks_with_ties(values: Mapping[str, float], same: Callable[[str, str], bool]) -> dict[str, int]:
-    """Return ranks from 1, best first; an entry not to be told from the head of the group above shares its rank."""
-    ranks: dict[str, int] = {}
-    head, rank = "", 0
-    for place, name in enumerate(sorted(values, key=lambda name: (-values[name], name)), start=1):
-        if not head or not same(head, name):
-            head, rank = name, place
-        ranks[name] = rank
-    return ranks
+    Written out, since statsmodels' own collects garbage at every call, which takes half a second among many cells.
+    """
+    corrected: dict[str, float] = {}
+    highest = 0.0
+    for done, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        highest = max(highest, min(1.0, p_values[name] * (len(p_values) - done)))
+        corrected[name] = highest
+    return corrected
 
 
 def detectable_difference(discordant: float, n: float, power: float = 0.8, level: float = 0.05) -> float:
@@ -111,11 +162,9 @@ def detectable_difference(discordant: float, n: float, power: float = 0.8, level
 
     `discordant` is the share of rows on which the two entries differ (Connor 1987, large-sample form for McNemar).
     """
-    from scipy.stats import norm
-
     if n <= 0:
         return 1.0
-    z_level, z_power = float(norm.ppf(1 - level / 2)), float(norm.ppf(power))
+    z_level, z_power = _normal_quantile(1 - level / 2), _normal_quantile(power)
     root = float(np.sqrt(discordant))
     difference = 1.0
     for _ in range(50):  # the variance under the alternative depends on the difference itself

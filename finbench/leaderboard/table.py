@@ -1,13 +1,13 @@
 """Cells to tables: one row an entry (a base, or a base with an adapter), one column a task."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from finbench.runs.cell import Cell
 
-if TYPE_CHECKING:
-    import pandas as pd
+SHOWN = 200  # rows of a table on a page; a longer one is read by no one, and the HTML page has them all
 
 # Tasks in the order of the published tables; others follow by name.
 ORDER = ("fpb", "fiqa", "tfns", "nwgi", "ner", "headline", "xbrl_tags", "xbrl_values")
@@ -15,7 +15,10 @@ ORDER = ("fpb", "fiqa", "tfns", "nwgi", "ner", "headline", "xbrl_tags", "xbrl_va
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """What a row of a board is about: a base at a precision by a model type, with an adapter or without ("")."""
+    """What a row of a board is about: a base at a precision by a model type, with an adapter or without ("").
+
+    A model that finbench trained whole is its base with an "adapter" of method full, so that it stands beside the rest.
+    """
 
     base: str
     precision: str
@@ -27,6 +30,9 @@ class Entry:
         name = f"{self.base} + {self.adapter}" if self.adapter else f"{self.base} (base)"
         name += "" if self.precision == "float32" else f" [{self.precision}]"
         return name + (" [hf]" if self.model == "hf" else "")
+
+
+Found = dict[tuple[Entry, str], Cell]
 
 
 @dataclass(frozen=True, order=True)
@@ -56,18 +62,34 @@ def condition_of(cell: Cell) -> Condition:
     return Condition(sample, key.clean, key.limit or 0, key.truncate == "report", cell.title)
 
 
-def by_condition(cells: Iterable[Cell]) -> dict[Condition, dict[tuple[Entry, str], Cell]]:
+def by_condition(cells: Iterable[Cell]) -> dict[Condition, Found]:
     """Return the newest cell of each entry and task by condition, whole real test sets first."""
     groups: dict[Condition, list[Cell]] = {}
-    for cell in cells:
+    kept = list(cells)
+    for cell in kept:
         groups.setdefault(condition_of(cell), []).append(cell)
-    return {condition: newest(groups[condition]) for condition in sorted(groups)}
+    names = {cell.key.base_sha256: cell.key.base for cell in kept if not trained_whole(cell)}
+    return {condition: newest(groups[condition], names) for condition in sorted(groups)}
 
 
-def entry_of(cell: Cell) -> Entry:
-    """Return the entry that a cell belongs to."""
+def trained_whole(cell: Cell) -> bool:
+    """Say whether the cell's base is itself the result of a training of ours."""
+    return cell.adapter is not None and not cell.key.adapter
+
+
+def record_of(cell: Cell) -> Mapping[str, Any]:
+    """Return the record of the training behind the cell, empty for a bare base or an adapter of unknown making."""
+    return cell.adapter["record"] if cell.adapter else {}
+
+
+def entry_of(cell: Cell, names: Mapping[str, str]) -> Entry:
+    """Return the entry that a cell belongs to; `names` are those of bases by hash."""
     key = cell.key
-    return Entry(key.base, key.precision, key.engine.partition("/")[0], key.adapter)
+    model = key.engine.partition("/")[0]
+    if not trained_whole(cell):
+        return Entry(key.base, key.precision, model, key.adapter)
+    origin = record_of(cell).get("base") or {}
+    return Entry(names.get(origin.get("sha256", ""), Path(origin.get("id", "")).name), key.precision, model, key.base)
 
 
 def task_order(name: str) -> tuple[int, str]:
@@ -76,11 +98,11 @@ def task_order(name: str) -> tuple[int, str]:
     return (ORDER.index(short) if short in ORDER else len(ORDER), name)
 
 
-def newest(cells: Iterable[Cell]) -> dict[tuple[Entry, str], Cell]:
+def newest(cells: Iterable[Cell], names: Mapping[str, str]) -> Found:
     """Return the newest cell of each entry and task: an adapter trained anew under its name replaces the old one."""
-    found: dict[tuple[Entry, str], Cell] = {}
+    found: Found = {}
     for cell in cells:
-        place = entry_of(cell), cell.key.task
+        place = entry_of(cell, names), cell.key.task
         if place not in found or (cell.created, cell.key.digest()) > (
             found[place].created,
             found[place].key.digest(),
@@ -89,27 +111,60 @@ def newest(cells: Iterable[Cell]) -> dict[tuple[Entry, str], Cell]:
     return found
 
 
-def matrix(
-    cells: dict[tuple[Entry, str], Cell], tasks: Sequence[str], show: Callable[[Cell], str], headless: Sequence[Entry]
-) -> "pd.DataFrame":
-    """Return entries by tasks; a base without a head says so, what was not scored is a dash."""
+def of_task(found: Found, task: str) -> dict[Entry, Cell]:
+    """Return the cells of one task, the most accurate first; of equals the bare base, since it costs nothing more."""
+    cells = {entry: cell for (entry, name), cell in found.items() if name == task}
+    return dict(sorted(cells.items(), key=lambda item: (-accuracy(item[1]), bool(item[0].adapter), item[0])))
+
+
+def accuracy(cell: Cell) -> float:
+    """Return a cell's accuracy."""
+    return cell.metrics["accuracy"].value
+
+
+def tasks_of(found: Found) -> list[str]:
+    """Return the tasks in the order of the published tables."""
+    return sorted({task for _, task in found}, key=task_order)
+
+
+def matrix(found: Found, show: Callable[[Cell], str], headless: Sequence[Entry]) -> str:
+    """Return markdown of entries by tasks; a base without a head says so, what was not scored is a dash."""
+    tasks = tasks_of(found)
+    rows = []
+    for entry in sorted({entry for entry, _ in found} | set(headless)):
+        values = [show(found[entry, task]) if (entry, task) in found else "–" for task in tasks]
+        rows.append([entry.title(), *(["no head"] * len(tasks) if entry in headless else values)])
+    return markdown(["model", *map(short, tasks)], rows)
+
+
+def headless_bases(found: Found) -> list[Entry]:
+    """Return the bases that have no score of their own, since nobody trained a head for them."""
+    return sorted({replace(entry, adapter="") for (entry, _), cell in found.items() if needs_head(cell)})
+
+
+def needs_head(cell: Cell) -> bool:
+    """Say whether the cell's bare base could not answer: it has no head, or got one in the training."""
+    return bool(cell.flags.get("base_without_head")) or (
+        trained_whole(cell) and record_of(cell).get("task_type") == "SEQ_CLS"
+    )
+
+
+def short(task: str) -> str:
+    """Return a task's name without the prefix that all of them have."""
+    return task.removeprefix("fin_")
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]], total: int | None = None) -> str:
+    """Return the first SHOWN rows as a markdown table, their numbers as they stand, and how many of `total` more."""
     import pandas as pd
 
-    entries = sorted({entry for entry, _ in cells} | set(headless))
-    rows = []
-    for entry in entries:
-        values = [show(cells[entry, task]) if (entry, task) in cells else "–" for task in tasks]
-        if entry in headless:
-            values = ["no head"] * len(tasks)
-        rows.append([entry.title(), *values])
-    return pd.DataFrame(rows, columns=["model", *(task.removeprefix("fin_") for task in tasks)])
+    table = pd.DataFrame([[escaped(value) for value in row] for row in rows[:SHOWN]], columns=list(columns))
+    more = max(0, (total or len(rows)) - SHOWN)
+    left = f"\n\n{more} more are in [index.html](index.html)." if more else ""
+    return str(table.to_markdown(index=False, disable_numparse=True)) + left
 
 
-def headless_bases(cells: Iterable[Cell]) -> list[Entry]:
-    """Return the bases that have no score of their own, since nobody trained a head for them."""
-    return sorted({replace(entry_of(cell), adapter="") for cell in cells if cell.flags.get("base_without_head")})
-
-
-def markdown(table: "pd.DataFrame") -> str:
-    """Return a table as markdown, its numbers as they stand."""
-    return str(table.to_markdown(index=False, disable_numparse=True))
+def escaped(value: object) -> str:
+    """Return a value as a cell of a markdown table: on one line, and nothing that markdown or HTML would read."""
+    text = " ".join(str(value).split()).replace("|", "\\|")
+    return text.replace("&", "&amp;").replace("<", "&lt;") if "<" in text or "&" in text else text

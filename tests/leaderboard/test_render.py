@@ -74,7 +74,8 @@ def test_what_a_reader_must_know_is_said() -> None:
         truncated_share=0.25,
         unparsed_share=0.5,
     )
-    text = render(Cells((silent,), (), (Unreadable(Path("x.json"), "key is missing"),)), Path("nowhere"))["accuracy.md"]
+    text = render(Cells((silent,), (), (Unreadable(Path("x.json"), "key is missing"),)), Path("nowhere"))
+    text = text["README.md"] + text["accuracy.md"]
     for said in ("no head", "trained at 4bit", "CHANGED NO LOGIT", "has seen the test set", "25.0% of inputs cut",
                  "50.0% of answers could not be read", "x.json: key is missing"):  # fmt: skip
         assert said in text

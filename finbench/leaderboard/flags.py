@@ -1,0 +1,62 @@
+"""What a reader must know of one score before believing it, and no number shows."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
+from finbench.leaderboard.table import record_of
+from finbench.runs.cell import Cell
+
+KNOWN = Path(__file__).with_name("known.yaml")
+
+
+@lru_cache(maxsize=1)
+def _known() -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load(KNOWN.read_text(encoding="utf-8"))
+
+
+def flags(cell: Cell) -> list[str]:
+    """Return the remarks on a cell, gravest first; none of them needs the rows' outcomes."""
+    found = []
+    if cell.adapter_proof is not None and not cell.adapter_proof["changed"]:
+        found.append("THE ADAPTER CHANGED NO LOGIT")
+    found += [f"the base has seen this test set: {one['why']}" for one in _known()["seen"] if _is_about(one, cell)]
+    if cell.flags.get("sample_rows"):
+        found.append("sample rows")
+    if any(rows.get("source") == "sample" for rows in record_of(cell).get("rows", {}).values()):
+        found.append("trained on sample rows")
+    if cell.truncated_share:
+        found.append(f"{cell.truncated_share:.1%} of inputs cut")
+    if cell.unparsed_share:
+        found.append(f"{cell.unparsed_share:.1%} of answers could not be read")
+    if cell.flags.get("trained_precision"):
+        found.append(f"trained at {cell.flags['trained_precision']}, scored at {cell.key.precision}")
+    if (constant := constant_answer(cell)) is not None and accuracy_interval(cell).low <= constant:
+        found.append("not shown to beat a constant answer")
+    if cell.n_clusters < cell.n_rows:
+        found.append(f"{cell.n_rows} rows are {cell.n_clusters} different ones")
+    if cell.key.engine.partition("/")[0] == "hf":
+        found.append("scored by lm-eval's own hf")
+    if cell.adapter is not None and not record_of(cell):
+        found.append("no record of the adapter's training")
+    return found + ([cell.note] if cell.note else [])
+
+
+def with_outcomes(cell: Cell, outcomes: Outcomes) -> list[str]:
+    """Return the remarks on a cell and, where its labels are known to be broken, the score without them."""
+    found = flags(cell)
+    if has_price_question(cell) and (rows := outcomes.rows(cell)) is not None:
+        found.append(f"{rows.without_price_question():.3f} without the price question, whose labels are broken")
+    return found
+
+
+def has_price_question(cell: Cell) -> bool:
+    """Say whether a ninth of the cell's rows are those whose published labels contradict the gold annotation."""
+    return cell.key.task in _known()["price_question"] and cell.source in ("hub", "folder")
+
+
+def _is_about(one: dict[str, str], cell: Cell) -> bool:
+    return one["task"] == cell.key.task and one["base"] == cell.key.base.lower()

@@ -1,0 +1,1 @@
+"""The pages of the leaderboard, one view a file; each exports `page(view)`."""

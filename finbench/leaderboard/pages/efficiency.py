@@ -1,0 +1,65 @@
+"""Costs: scoring by task, the training of each adapter as in the published tables 5 and 6, and those tables."""
+
+from collections.abc import Iterable
+
+from finbench.leaderboard import published
+from finbench.leaderboard.table import Entry, Found, headless_bases, markdown, matrix, record_of
+from finbench.leaderboard.view import View
+from finbench.runs.cell import Cell
+
+
+def page(view: View) -> str:
+    """Return the page of costs."""
+
+    def cost(cell: Cell) -> str:
+        return f"{cell.seconds_per_row:.4f} s, {cell.peak_bytes / 2**30:.2f} GiB"
+
+    scoring = view.sections(lambda found: matrix(found, cost, headless_bases(found)))
+    training = view.sections(_training)
+    every = [cell for found in view.found.values() for cell in found.values()]
+    return (
+        f"# Efficiency\n\n## Scoring: seconds per row and peak memory\n\n{scoring}\n\n"
+        f"## Training\n\n{training}\n\nSeconds per row are those of scoring, averaged over the tasks trained on, or "
+        f"over all where none was scored. Costs compare only on the same machine.\n\n{_machines(every)}"
+        f"## As published\n\n{published.reported_efficiency()}"
+    )
+
+
+def _training(found: Found) -> str:
+    """Return the table of what each adapter's training cost, by its own record."""
+    trained: dict[Entry, list[Cell]] = {}
+    for (entry, _), cell in found.items():
+        if cell.adapter:
+            trained.setdefault(entry, []).append(cell)
+    rows = [_line(entry, trained[entry]) for entry in sorted(trained)]
+    columns = ["entry", "method", "trained on", "batch", "trained parameters", "MiB", "training s", "GPU hours"]
+    return markdown([*columns, "GPU memory (GiB)", "memory (GiB)", "s/row"], rows) if rows else ""
+
+
+def _line(entry: Entry, cells: list[Cell]) -> list[str]:
+    adapter, record = cells[0].adapter or {}, record_of(cells[0])
+    resources, parameters, recipe = (record.get(name) or {} for name in ("resources", "parameters", "recipe"))
+    hours, on_gpu = resources.get("gpu_hours"), resources.get("gpu_peak_allocated_bytes")
+    own = [cell for cell in cells if cell.key.task in record.get("tasks", ())] or cells
+    return [
+        entry.title(),
+        adapter["method"],
+        ", ".join(task.removeprefix("fin_") for task in record.get("tasks", ())) or "–",
+        f"{recipe['batch_size']} x {recipe.get('gradient_accumulation', 1)}" if "batch_size" in recipe else "–",
+        f"{parameters['trainable']:,}" if parameters else "–",
+        f"{adapter['size_bytes'] / 2**20:.2f}",
+        f"{resources['elapsed_seconds']:.0f}" if resources else "–",
+        f"{hours:.3f}" if hours else "no GPU",
+        f"{sum(on_gpu) / 2**30:.2f}" if on_gpu else "no GPU",
+        f"{resources['resident_peak_bytes'] / 2**30:.2f}" if resources else "–",
+        f"{sum(cell.seconds_per_row for cell in own) / len(own):.4f}",
+    ]
+
+
+def _machines(cells: Iterable[Cell]) -> str:
+    seen = {
+        f"{cell.machine['cpu']}, {cell.machine['cores']} cores, "
+        f"{cell.machine['memory_bytes'] / 2**30:.0f} GiB" + "".join(f", {gpu}" for gpu in cell.machine["gpus"])
+        for cell in cells
+    }
+    return "".join(f"Scored on: {machine}.\n" for machine in sorted(seen)) + "\n" if seen else ""

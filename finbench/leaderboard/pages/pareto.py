@@ -1,0 +1,63 @@
+"""Quality against cost: for each task what no other entry beats in both, marked, with a picture."""
+
+from finbench.leaderboard.plots import Panel, Point, scatter
+from finbench.leaderboard.table import Entry, Found, accuracy, markdown, of_task, short, tasks_of
+from finbench.leaderboard.view import View
+from finbench.runs.cell import Cell
+
+LISTED = 30  # entries of a task on the page; those on the front always
+
+
+def page(view: View) -> dict[str, str]:
+    """Return the page and its pictures, by file name."""
+    pictures: dict[str, str] = {}
+
+    def section(number: int, found: Found) -> str:
+        name = f"pareto_{number}.svg"
+        pictures[name] = scatter([_panel(found, task) for task in tasks_of(found)], "seconds per row", "accuracy")
+        return f"![accuracy against seconds per row]({name})\n\n{_table(found)}"
+
+    text = (
+        "# Quality against cost\n\nAn entry is on the front (◆) where no other is at least as accurate and as fast, "
+        "and better in one. Seconds per row are measured while scoring, so they compare only on the same machine.\n\n"
+        f"{view.named_sections(section)}\n"
+    )
+    return {"pareto.md": text, **pictures}
+
+
+def front(cells: dict[Entry, Cell]) -> set[Entry]:
+    """Return the entries that no other beats in accuracy and seconds per row; of equals in both, all."""
+    best, kept = -1.0, set()
+    by_cost: dict[float, list[Entry]] = {}
+    for entry, cell in cells.items():
+        by_cost.setdefault(cell.seconds_per_row, []).append(entry)
+    for cost in sorted(by_cost):
+        highest = max(accuracy(cells[entry]) for entry in by_cost[cost])
+        if highest > best:
+            best = highest
+            kept |= {entry for entry in by_cost[cost] if accuracy(cells[entry]) == highest}
+    return kept
+
+
+def _table(found: Found) -> str:
+    rows = []
+    for task in tasks_of(found):
+        cells = of_task(found, task)
+        kept = front(cells)
+        listed = [entry for n, entry in enumerate(cells) if n < LISTED or entry in kept]
+        rows += [_line(task, entry, cells[entry], entry in kept) for entry in listed]
+    return markdown(["task", "front", "entry", "accuracy", "s/row", "memory (GiB)", "adapter (MiB)"], rows)
+
+
+def _line(task: str, entry: Entry, cell: Cell, is_front: bool) -> list[str]:
+    size = f"{cell.adapter['size_bytes'] / 2**20:.2f}" if cell.adapter else "–"
+    cost = [f"{accuracy(cell):.4f}", f"{cell.seconds_per_row:.4f}", f"{cell.peak_bytes / 2**30:.2f}", size]
+    return [short(task), "◆" if is_front else "", entry.title(), *cost]
+
+
+def _panel(found: Found, task: str) -> Panel:
+    cells = of_task(found, task)
+    kept = front(cells)
+    shown = [entry for n, entry in enumerate(cells) if n < LISTED or entry in kept]
+    points = [Point(cells[e].seconds_per_row, accuracy(cells[e]), e.title(), e in kept) for e in shown]
+    return Panel(short(task), tuple(points))

@@ -1,0 +1,33 @@
+"""One metric, base beside adapters, then the published numbers: the pages of accuracy and of weighted F1."""
+
+from finbench.leaderboard import published
+from finbench.leaderboard.table import Found, headless_bases, matrix
+from finbench.leaderboard.view import View
+from finbench.runs.cell import Cell
+
+
+def accuracy_page(view: View) -> str:
+    """Return the page of accuracies."""
+    return _page(view, "accuracy", "Accuracy")
+
+
+def f1_page(view: View) -> str:
+    """Return the page of weighted F1s."""
+    return _page(view, "f1_weighted", "Weighted F1")
+
+
+def _page(view: View, metric: str, name: str) -> str:
+    def shown(cell: Cell) -> str:
+        value = cell.metrics[metric]
+        shown = f"{value.value:.4f}" + (f" ± {value.stderr:.4f}" if value.stderr is not None else "")
+        return shown + (" †" if view.remarks(cell) else "")
+
+    def table(found: Found) -> str:
+        kept = {place: cell for place, cell in found.items() if metric in cell.metrics}
+        return matrix(kept, shown, headless_bases(found)) if kept else "No task here has this metric."
+
+    return (
+        f"# {name}\n\n{view.sections(table)}\n\nValue ± standard error, clustered where rows repeat. "
+        "† marks a score with something to know before believing it: see its task's page.\n\n"
+        f"## As published\n\n{published.reported_scores(metric)}"
+    )

@@ -1,0 +1,137 @@
+"""Two cells on the same rows: read once, compared by the test that their rows allow."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from finbench.leaderboard import stats
+from finbench.runs.cell import Cell
+from finbench.runs.store import OUTCOMES, path_of
+
+QUESTIONS = 9  # of a headline, always in the same order; the first is the one with the known defect
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows' outcomes of one cell: arrays of one length, and the number of the cluster that each row is in."""
+
+    ids: npt.NDArray[Any]
+    golds: npt.NDArray[Any]
+    predictions: npt.NDArray[Any]
+    member: npt.NDArray[np.int64]
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Return which rows were answered rightly."""
+        return np.asarray(self.golds == self.predictions, dtype=bool)
+
+    @property
+    def repeated(self) -> bool:
+        """Say whether some rows share a cluster."""
+        return bool(self.member.max() + 1 < len(self.member))
+
+    def counts(self, labels: tuple[str, ...]) -> stats.Floats:
+        """Return each cluster's confusion matrix, flat, (C, L * (L + 1)); without labels right and unread, (C, 2)."""
+        clusters = int(self.member.max()) + 1
+        if labels:
+            place = {label: n for n, label in enumerate(labels)}
+            gold = np.array([place[label] for label in self.golds])
+            column = gold * (len(labels) + 1) + np.array([place.get(label, len(labels)) for label in self.predictions])
+            width = len(labels) * (len(labels) + 1)
+        else:
+            column, width = np.where(self.right, 0, 1), 2
+        found = np.bincount(self.member * width + column, minlength=clusters * width)
+        return found.reshape(clusters, width).astype(np.float64)
+
+    def without_price_question(self) -> float:
+        """Return the accuracy on all but the first of each headline's nine questions."""
+        seen: dict[int, int] = {}
+        kept = []
+        for cluster in self.member.tolist():
+            kept.append(seen.get(cluster, 0) % QUESTIONS != 0)
+            seen[cluster] = seen.get(cluster, 0) + 1
+        return float(self.right[kept].mean()) if any(kept) else 0.0
+
+
+@dataclass
+class Outcomes:
+    """The outcomes beside the cells of a folder, each read at most once, and tests on them."""
+
+    folder: Path
+    _read: dict[str, Rows | None] = field(default_factory=dict)
+
+    def rows(self, cell: Cell) -> Rows | None:
+        """Return the outcomes of a cell's rows, None where they are missing."""
+        import pyarrow.parquet
+
+        digest = cell.key.digest()
+        if digest not in self._read:
+            path = path_of(self.folder, cell.key, OUTCOMES)
+            self._read[digest] = None
+            if path.is_file():
+                table = pyarrow.parquet.read_table(path, columns=["row_id", "cluster", "gold", "prediction"])
+                ids, clusters, golds, predictions = (
+                    column.to_numpy(zero_copy_only=False) for column in table.itercolumns()
+                )
+                member = np.unique(clusters.astype(str), return_inverse=True)[1]
+                self._read[digest] = Rows(ids, golds, predictions, member)
+        return self._read[digest]
+
+    def accuracy(self, first: Cell, second: Cell) -> stats.Comparison | str:
+        """Test by how much the second is more accurate: exact McNemar, or clusters swapped where rows repeat.
+
+        Returns why not, in words, where the two have not the same rows.
+        """
+        a, b = self.rows(first), self.rows(second)
+        if a is None or b is None:
+            return "rows' outcomes missing"
+        if not np.array_equal(a.ids, b.ids):
+            return "other rows"
+        if not a.repeated:
+            return stats.mcnemar(a.right.tolist(), b.right.tolist())
+        return stats.permutation(a.counts(()), b.counts(()), stats.accuracy_of)
+
+    def f1(self, first: Cell, second: Cell) -> stats.Comparison | str:
+        """Test by how much the second's weighted F1 is higher, by a permutation of clusters."""
+        a, b = self.rows(first), self.rows(second)
+        if a is None or b is None:
+            return "rows' outcomes missing"
+        if not np.array_equal(a.ids, b.ids):
+            return "other rows"
+        labels = labels_of(first)
+        return stats.permutation(a.counts(labels), b.counts(labels), stats.f1_of)
+
+    def f1_interval(self, cell: Cell) -> stats.Interval | None:
+        """Return the clustered bootstrap interval of weighted F1; None without classes or outcomes."""
+        rows, labels = self.rows(cell), labels_of(cell)
+        return stats.bootstrap(rows.counts(labels), stats.f1_of) if rows is not None and labels else None
+
+    def discordant(self, first: Cell, second: Cell) -> float | None:
+        """Return the share of rows that exactly one of the two answers rightly."""
+        a, b = self.rows(first), self.rows(second)
+        if a is None or b is None or not np.array_equal(a.ids, b.ids):
+            return None
+        return float((a.right != b.right).mean())
+
+
+def labels_of(cell: Cell) -> tuple[str, ...]:
+    """Return the classes of a cell's task, none where it generates."""
+    return tuple(cell.confusion["labels"]) if cell.confusion else ()
+
+
+def accuracy_interval(cell: Cell) -> stats.Interval:
+    """Return Wilson's interval on the effective number of rows."""
+    accuracy = cell.metrics["accuracy"]
+    effective = stats.effective_n(accuracy.value, accuracy.stderr, cell.n_rows)
+    if accuracy.value in (0.0, 1.0):
+        effective = cell.n_clusters  # a standard error of nothing says nothing of what repeats
+    return stats.wilson(accuracy.value, min(effective, cell.n_rows))
+
+
+def constant_answer(cell: Cell) -> float | None:
+    """Return the share of the largest class, None without classes."""
+    supports = [values["support"] for values in cell.per_class.values()]
+    return max(supports) / sum(supports) if supports else None

@@ -1,0 +1,86 @@
+"""Pictures as SVG text, written here so that the same cells give the same bytes whatever libraries are installed."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, HEIGHT, MARGIN, COLUMNS = 330, 250, 48, 3  # of a panel, in pixels; panels in a line
+FRONT, OTHER = "#c2410c", "#64748b"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One entry in a panel: where it lies, what it is called, whether it is marked."""
+
+    x: float
+    y: float
+    name: str
+    marked: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One diagram of a picture."""
+
+    title: str
+    points: tuple[Point, ...]
+
+
+def scatter(panels: Sequence[Panel], x_name: str, y_name: str) -> str:
+    """Return an SVG with one diagram a panel: x logarithmic, y from 0 to 1, marked points joined; names on hover."""
+    columns = min(COLUMNS, max(len(panels), 1))
+    lines = math.ceil(len(panels) / columns)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{columns * WIDTH}" height="{lines * HEIGHT}" '
+        f'viewBox="0 0 {columns * WIDTH} {lines * HEIGHT}" font-family="sans-serif" font-size="11">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for n, panel in enumerate(panels):
+        parts.append(f'<g transform="translate({n % columns * WIDTH},{n // columns * HEIGHT})">')
+        parts += [*_frame(panel.title, x_name, y_name), *_points(panel.points), "</g>"]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _frame(title: str, x_name: str, y_name: str) -> Iterator[str]:
+    right, bottom = WIDTH - 16, HEIGHT - MARGIN + 8
+    yield f'<text x="{MARGIN}" y="18" font-weight="bold">{escape(title)}</text>'
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y = _y(share)
+        yield f'<line x1="{MARGIN}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="#e2e8f0"/>'
+        yield f'<text x="{MARGIN - 5}" y="{y + 4:.1f}" text-anchor="end" fill="#475569">{share:g}</text>'
+    middle = f'<text x="{(MARGIN + right) / 2}" y="{bottom + 30}" text-anchor="middle" fill="#475569">'
+    yield f"{middle}{escape(x_name)}</text>"
+    yield (
+        f'<text transform="translate(12,{HEIGHT / 2}) rotate(-90)" text-anchor="middle" fill="#475569">'
+        f"{escape(y_name)}</text>"
+    )
+
+
+def _points(points: Sequence[Point]) -> Iterator[str]:
+    if not points:
+        return
+    positive = [point.x for point in points if point.x > 0] or [1.0]
+    low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+    high = max(high, low + 1)
+
+    def across(value: float) -> float:
+        place = math.log10(max(value, 10.0**low))
+        return MARGIN + (place - low) / (high - low) * (WIDTH - 16 - MARGIN)
+
+    for exponent in range(low, high + 1):
+        text = f'<text x="{across(10.0**exponent):.1f}" y="{HEIGHT - MARGIN + 22}" text-anchor="middle" fill="#475569">'
+        yield f"{text}{10.0**exponent:g}</text>"
+    front = sorted((point.x, point.y) for point in points if point.marked)
+    if len(front) > 1:
+        path = " ".join(f"{across(x):.1f},{_y(y):.1f}" for x, y in front)
+        yield f'<polyline points="{path}" fill="none" stroke="{FRONT}"/>'
+    for point in sorted(points, key=lambda point: (point.marked, point.x, point.y, point.name)):
+        colour, radius = (FRONT, 5) if point.marked else (OTHER, 3.5)
+        place = f'cx="{across(point.x):.1f}" cy="{_y(point.y):.1f}"'
+        told = f"{escape(point.name)}: {point.y:.3f}, {point.x:.4f}"
+        yield f'<circle {place} r="{radius}" fill="{colour}"><title>{told}</title></circle>'
+
+
+def _y(share: float) -> float:
+    return 28 + (1 - share) * (HEIGHT - MARGIN - 28)

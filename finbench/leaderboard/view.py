@@ -1,0 +1,60 @@
+"""All that the pages are made from, and what stands on each of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from finbench.leaderboard.flags import flags
+from finbench.leaderboard.paired import Outcomes
+from finbench.leaderboard.table import Condition, Found
+from finbench.runs.cell import Cell
+from finbench.runs.store import Cells
+
+NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`."
+REMARKS = 100  # on a page; all of them are in the HTML page
+
+
+@dataclass(frozen=True)
+class View:
+    """The cells by condition, the outcomes of their rows, and what could not be read; `folder` is the cells'."""
+
+    found: Mapping[Condition, Found]
+    cells: Cells
+    outcomes: Outcomes
+    folder: Path
+    _remarks: dict[int, list[str]] = field(default_factory=dict)
+
+    def remarks(self, cell: Cell) -> list[str]:
+        """Return the flags of a cell."""
+        if id(cell) not in self._remarks:  # `cells` keeps them alive, so an id stays a cell's own
+            self._remarks[id(cell)] = flags(cell)
+        return self._remarks[id(cell)]
+
+    def sections(self, table: Callable[[Found], str]) -> str:
+        """Return a table for each condition under its heading, since different conditions are not compared."""
+        return self.named_sections(lambda _, cells: table(cells))
+
+    def named_sections(self, table: Callable[[int, Found], str]) -> str:
+        """Return sections as above; `table` is also told which condition this is, from 0."""
+        parts = []
+        for number, (condition, cells) in enumerate(self.found.items()):
+            if text := table(number, cells):
+                heading = condition.heading()
+                parts.append((f"> **{heading}.**\n\n" if heading else "") + text)
+        return "\n\n".join(parts) if parts else NOTHING
+
+    def notes(self) -> str:
+        """Return what a reader has to know to believe the numbers, and what went wrong."""
+        cells = self.cells
+        lines = [f"- rows: {source}" for source in sorted({cell.source for cell in cells.results})]
+        remarks = sorted(
+            {f"- {cell.key.title()}: {', '.join(said)}" for cell in cells.results if (said := self.remarks(cell))}
+        )
+        lines += remarks[:REMARKS]
+        if len(remarks) > REMARKS:
+            lines.append(f"- {len(remarks) - REMARKS} more cells have remarks: [index.html](index.html)")
+        if days := sorted({cell.created[:10] for cell in cells.results}):
+            lines.append(f"- scored: {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else ""))
+        lines += [f"- failed: {one.key.title()}: {one.error}" for one in cells.failures]
+        lines += [f"- not a valid cell: {one.path.name}: {one.problem}" for one in cells.unreadable]
+        return "\n## Notes\n\n" + "\n".join(lines) + "\n" if lines else ""
