@@ -1,4 +1,4 @@
-"""`finbench leaderboard`: render the boards from the cells, or check that they are up to date."""
+"""`finbench leaderboard`: render the boards from the cells, check that they are up to date, or say what changed."""
 
 import argparse
 from pathlib import Path
@@ -8,17 +8,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
     parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
     parser.add_argument("--output", type=Path, help="folder of the boards (default: leaderboards)")
+    parser.add_argument(
+        "--since", metavar="COMMIT_OR_FOLDER", help="write nothing; say which cells are new, gone or changed since then"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a board differs from its cells")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the pages, or name those that differ."""
     from finbench.leaderboard.render import differing, render, write
+    from finbench.leaderboard.since import changes
     from finbench.paths import leaderboards
     from finbench.runs.store import read_cells
 
     output = options.output or leaderboards()
     folder = options.cells or output / "cells"
+    if options.since:
+        found = changes(options.since, folder)
+        print("\n".join(found) if found else f"no cell has changed since {options.since}")
+        return 0
     cells = read_cells(folder)
     pages = render(cells, folder)
     for broken in cells.unreadable:

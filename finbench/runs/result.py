@@ -1,10 +1,12 @@
 """What has been measured becomes a cell."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from finbench.adapters.folder import RECORD
 from finbench.records import Outcome
 from finbench.runs import provenance
 from finbench.runs.cell import Cell
@@ -52,7 +54,7 @@ def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, meas
         git=provenance.git_state(),
         command=provenance.command(),
         flags=_flags(planned, base, headless),
-        adapter=_adapter(planned),
+        adapter=_adapter(planned) or _trained_whole(base),
         adapter_proof=asdict(measured.proof) if measured.proof else None,
     )
 
@@ -105,6 +107,20 @@ def _adapter(planned: Planned) -> dict[str, Any] | None:
         "method": adapter.method,
         "size_bytes": adapter.size_bytes,
         "record": _without_folders(adapter.record),
+    }
+
+
+def _trained_whole(base: Base) -> dict[str, Any] | None:
+    """Return the record of a base that is itself the result of a training, in the shape of an adapter's."""
+    path = Path(base.base) / RECORD
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        "name": base.name,
+        "method": record["method"],
+        "size_bytes": record["adapter_bytes"],
+        "record": _without_folders(record),
     }
 
 
