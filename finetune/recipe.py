@@ -118,6 +118,20 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         if not equals:
             raise FinbenchError(f"{override!r} is no setting: write key=value, such as epochs=1.")
         settings.update(_known({key: yaml.safe_load(value)}, "the command line"))
+    return _recipe(settings)
+
+
+def from_settings(settings: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of an adapter's record; keys that it lacks, because it is older, have their defaults.
+
+    Raises:
+        FinbenchError: a key is unknown, or a value is out of its range.
+
+    """
+    return _recipe({**_mapping(DEFAULTS), **_known(settings, "the adapter's record")})
+
+
+def _recipe(settings: Mapping[str, Any]) -> Recipe:
     hints = get_type_hints(Recipe)
     return Recipe(**{name: _typed(name, value, hints[name]) for name, value in settings.items()})
 

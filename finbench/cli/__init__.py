@@ -17,6 +17,9 @@ COMMANDS = {
     "sweep": "search recipe values on rows held out of train",
     "run": "score every base and adapter of a matrix on every task",
     "leaderboard": "render the boards from the cells, or check that they are up to date",
+    "predict": "label texts, lines or a CSV's column, with confidences",
+    "calibrate": "fit an adapter's confidences on rows held out of its training",
+    "serve": "offer a page and an /analyze endpoint",
     "demo": "do all of it on bundled rows with models built on the spot",
 }
 

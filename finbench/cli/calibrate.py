@@ -1,0 +1,60 @@
+"""`finbench calibrate --base B --adapter A`: fit the temperature that makes confidences mean something."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's flags."""
+    from finbench.cli.model import add_model_arguments
+
+    add_model_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fit on the rows that the adapter's training held out, and store it beside the adapter."""
+    import numpy as np
+
+    from finbench.adapters.folder import read_adapter
+    from finbench.cli.model import model_options
+    from finbench.errors import FinbenchError
+    from finbench.server import calibration
+    from finbench.server.predictor import Predictor
+
+    if not options.adapter:
+        raise FinbenchError("a temperature is stored beside an adapter: name one with --adapter.")
+    adapter = read_adapter(options.adapter)
+    predictor = Predictor(options.base, options.adapter, calibrated=False, **model_options(options))
+    docs = _held_out(predictor.task_name, dict(adapter.record))
+    logits = predictor.logits([doc["text"] for doc in docs])
+    golds = np.array([predictor.labels.index(doc["label"]) for doc in docs])
+    found = calibration.calibrate(logits, golds, predictor.task_name, adapter.sha256)
+    calibration.write(found, adapter.path)
+    calibration.draw(logits, golds, found, Path(adapter.path, calibration.PICTURE))
+    print(f"temperature {found.temperature:.3f}, fitted on {found.rows} rows held out of train")
+    print(f"expected calibration error {found.ece_before:.4f} -> {found.ece_after:.4f}")
+    print(f"negative log-likelihood    {found.nll_before:.4f} -> {found.nll_after:.4f}")
+    print(f"stored in {adapter.path / calibration.FILE}; diagram: {adapter.path / calibration.PICTURE}")
+    return 0
+
+
+def _held_out(task_name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the validation rows of the adapter's own training, by the recipe in its record."""
+    from finbench.errors import FinbenchError
+    from finbench.tasks import load_tasks
+    from finetune.examples import split_rows
+    from finetune.recipe import Recipe, from_settings
+
+    settings = record.get("recipe")
+    if not settings or not settings.get("validation_share"):
+        raise FinbenchError(
+            "the adapter's record names no rows held out of its training, and on rows that it has seen every model is "
+            "too sure. Train it with `finbench finetune` and a validation_share above 0."
+        )
+    recipe: Recipe = from_settings(settings)
+    if task_name not in load_tasks(recipe.tasks):
+        raise FinbenchError(f"the adapter was not trained on {task_name}, but on {', '.join(recipe.tasks)}.")
+    metadata = {"clean": True} if recipe.clean else None
+    _, validation = split_rows(load_tasks(recipe.tasks, metadata=metadata), recipe)
+    return validation[task_name]

@@ -1,0 +1,23 @@
+"""What predict, calibrate and serve ask alike: which base, which adapter, which task."""
+
+import argparse
+from typing import Any
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Declare base, adapter and task; `several` adapters can be given where they are served side by side."""
+    parser.add_argument("--base", required=True, help="the base: an id on the hub, or a folder")
+    if several:
+        parser.add_argument("--adapter", action="append", default=[], help="an adapter's folder; repeat to offer several")
+    else:
+        parser.add_argument("--adapter", help="the adapter's folder (default: the base alone)")
+    parser.add_argument("--task", help="whose labels and prompt are used (default: the adapter's own, else fin_fpb)")
+    parser.add_argument("--revision", help="commit of the base on the hub")
+    parser.add_argument("--bits", type=int, choices=(4, 8), help="hold the base's weights in 4 or 8 bits")
+    parser.add_argument("--batch-size", type=int, default=32, help="texts that run together (default: 32)")
+
+
+def model_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return a predictor's options."""
+    names = ("task", "revision", "bits", "batch_size")
+    return {name: getattr(options, name) for name in names}

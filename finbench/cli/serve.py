@@ -1,0 +1,69 @@
+"""`finbench serve --base B [--adapter A]`: the page and `POST /analyze`."""
+
+import argparse
+import ipaddress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's flags."""
+    from finbench.cli.model import add_model_arguments
+
+    add_model_arguments(parser, several=True)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    parser.add_argument("--port", type=int, default=5000, help="port (default: 5000; 0 takes a free one)")
+    parser.add_argument(
+        "--allow-remote", action="store_true", help="listen on an address that other machines can reach, without a login"
+    )
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="URL", help="a site whose pages may ask")
+    parser.add_argument("--max-batch", type=int, default=64, help="texts that run together; 1 switches batching off")
+    parser.add_argument("--max-waiting", type=int, default=2048, help="texts that may wait before 503 (default: 2048)")
+    parser.add_argument("--max-characters", type=int, default=20_000, help="longest text (default: 20,000)")
+    parser.add_argument("--max-seconds", type=float, default=60.0, help="longest wait for an answer (default: 60)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Load, then serve until SIGTERM or Ctrl-C; what has begun is finished."""
+    from importlib.util import find_spec
+
+    from finbench.errors import FinbenchError
+
+    if find_spec("fastapi_offline") is None or find_spec("uvicorn") is None:
+        raise FinbenchError('the server is not installed: pip install "finbench[serve]".')
+    if not _is_loopback(options.host) and not options.allow_remote:
+        raise FinbenchError(
+            f"--host {options.host} can be reached by other machines, and whoever reaches it may use the model: there is "
+            "no login and no encryption. Add --allow-remote if that is meant, or put a proxy with both in front of "
+            "127.0.0.1."
+        )
+    import uvicorn
+
+    from finbench.cli.model import model_options
+    from finbench.server.app import Limits, build_app
+    from finbench.server.predictor import load_several
+
+    print(f"loading {options.base} ...", flush=True)
+    predictors = load_several(options.base, options.adapter, **model_options(options))
+    limits = Limits(
+        characters=options.max_characters,
+        waiting=options.max_waiting,
+        batch=options.max_batch,
+        seconds=options.max_seconds,
+    )
+    app = build_app(predictors, limits, options.allow_origin)
+    settings = uvicorn.Config(
+        app, options.host, options.port, log_level="warning", timeout_graceful_shutdown=30, server_header=False,
+        limit_concurrency=4096, timeout_keep_alive=10,
+    )  # fmt: skip
+    server = uvicorn.Server(settings)
+    with settings.bind_socket() as listening:
+        host, port = listening.getsockname()[:2]
+        print(f"serving {', '.join(predictors)} on http://{host}:{port}/ (Ctrl-C stops)", flush=True)
+        server.run([listening])
+    return 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

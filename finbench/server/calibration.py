@@ -1,0 +1,120 @@
+"""Confidence that means something: one temperature over all logits (Guo et al. 2017, arXiv:1706.04599), and its error.
+
+The temperature lies as `calibration.json` beside the adapter and counts for that adapter alone, by its hash.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+FILE, PICTURE = "calibration.json", "reliability.png"
+BINS = 15
+RANGE = (0.02, 50.0)  # of temperatures
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A fitted temperature and what it does to `rows` held-out rows; errors are expected calibration errors, 0 to 1."""
+
+    temperature: float
+    task: str
+    adapter_sha256: str
+    rows: int
+    accuracy: float
+    ece_before: float
+    ece_after: float
+    nll_before: float
+    nll_after: float
+
+
+def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Return shares (N, L) of logits (N, L)."""
+    scaled = logits / temperature
+    shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def nll(logits: np.ndarray, golds: np.ndarray, temperature: float) -> float:
+    """Return the mean negative log-likelihood, in nats, of gold classes (N,)."""
+    shares = softmax(logits, temperature)[np.arange(len(golds)), golds]
+    return float(-np.log(np.maximum(shares, 1e-300)).mean())
+
+
+def fit_temperature(logits: np.ndarray, golds: np.ndarray) -> float:
+    """Return the temperature with the least negative log-likelihood."""
+    from scipy.optimize import minimize_scalar
+
+    low, high = np.log(RANGE)
+    found = minimize_scalar(lambda log: nll(logits, golds, float(np.exp(log))), bounds=(low, high), method="bounded")
+    return float(np.exp(found.x))
+
+
+def bins(shares: np.ndarray, golds: np.ndarray) -> list[tuple[float, float, int]]:
+    """Return (mean confidence, accuracy, rows) of each bin of equal width that holds rows."""
+    confidence, right = shares.max(axis=1), shares.argmax(axis=1) == golds
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    held = [place == number for number in range(BINS)]
+    return [(float(confidence[m].mean()), float(right[m].mean()), int(m.sum())) for m in held if m.any()]
+
+
+def expected_error(shares: np.ndarray, golds: np.ndarray) -> float:
+    """Return the expected calibration error over 15 bins of equal width (Guo et al. 2017, equation 3)."""
+    return sum(count * abs(accuracy - confidence) for confidence, accuracy, count in bins(shares, golds)) / len(golds)
+
+
+def calibrate(logits: np.ndarray, golds: np.ndarray, task: str, adapter_sha256: str) -> Calibration:
+    """Return the temperature that fits logits (N, L) to gold classes (N,), and the errors before and after."""
+    temperature = fit_temperature(logits, golds)
+    before, after = softmax(logits, 1.0), softmax(logits, temperature)
+    return Calibration(
+        temperature,
+        task,
+        adapter_sha256,
+        len(golds),
+        float((before.argmax(axis=1) == golds).mean()),
+        expected_error(before, golds),
+        expected_error(after, golds),
+        nll(logits, golds, 1.0),
+        nll(logits, golds, temperature),
+    )
+
+
+def write(found: Calibration, folder: Path) -> None:
+    """Write it beside the adapter, whole or not at all."""
+    half_written = folder / f".{FILE}"
+    half_written.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+    half_written.replace(folder / FILE)
+
+
+def read_temperature(folder: Path, adapter_sha256: str, task: str) -> float:
+    """Return the temperature fitted for this very adapter on this task, 1 where there is none."""
+    path = folder / FILE
+    if not path.is_file():
+        return 1.0
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return float(found["temperature"]) if (found["adapter_sha256"], found["task"]) == (adapter_sha256, task) else 1.0
+
+
+def draw(logits: np.ndarray, golds: np.ndarray, found: Calibration, path: Path) -> None:
+    """Draw the reliability diagram before and after: accuracy by confidence, with the rows of each bin."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained", sharey=True)
+    sides = [("as it is", 1.0, found.ece_before), (f"temperature {found.temperature:.2f}", found.temperature, found.ece_after)]
+    for axis, (title, temperature, error) in zip(axes, sides, strict=True):
+        points = bins(softmax(logits, temperature), golds)
+        axis.plot([0, 1], [0, 1], "--", color="grey", label="perfect")
+        axis.bar([p[0] for p in points], [p[1] for p in points], width=0.9 / BINS, alpha=0.7, label="rows")
+        for confidence, accuracy, count in points:
+            axis.text(confidence, accuracy + 0.01, str(count), ha="center", fontsize=7)
+        axis.set(xlabel="confidence", title=f"{title}: expected error {error:.3f}", xlim=(0, 1), ylim=(0, 1.08))
+    axes[0].set_ylabel("accuracy")
+    axes[0].legend(loc="upper left")
+    figure.suptitle(f"{found.task}, {found.rows} rows held out of train; numbers are rows in a bin")
+    figure.savefig(path, dpi=100, metadata={"Software": None})
+    plt.close(figure)
