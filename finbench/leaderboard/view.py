@@ -6,7 +6,7 @@ from pathlib import Path
 
 from finbench.leaderboard.flags import flags
 from finbench.leaderboard.paired import Outcomes
-from finbench.leaderboard.table import Condition, Found
+from finbench.leaderboard.table import Condition, Found, escaped
 from finbench.runs.cell import Cell
 from finbench.runs.store import Cells
 
@@ -39,7 +39,7 @@ class View:
         parts = []
         for number, (condition, cells) in enumerate(self.found.items()):
             if text := table(number, cells):
-                heading = condition.heading()
+                heading = escaped(condition.heading())
                 parts.append((f"> **{heading}.**\n\n" if heading else "") + text)
         return "\n\n".join(parts) if parts else NOTHING
 
@@ -57,4 +57,4 @@ class View:
             lines.append(f"- scored: {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else ""))
         lines += [f"- failed: {one.key.title()}: {one.error}" for one in cells.failures]
         lines += [f"- not a valid cell: {one.path.name}: {one.problem}" for one in cells.unreadable]
-        return "\n## Notes\n\n" + "\n".join(lines) + "\n" if lines else ""
+        return "\n## Notes\n\n" + "\n".join(escaped(line) for line in lines) + "\n" if lines else ""

@@ -38,8 +38,8 @@ def page(view: View, others: Mapping[str, str]) -> str:
         "Gains and ties are tested on the same rows by exact McNemar, or by a permutation of clusters where rows "
         "repeat; p is corrected by Holm over the gains of a table, and over the entries tested against a task's best. "
         f"An entry is tied with the best where the corrected p is {LEVEL} or more; the {RIVALS} next to it are "
-        "tested. A constant answer is the share of the largest class. Memory is the process's peak on the CPU, allocated "
-        "bytes on a GPU.\n"
+        "tested. A constant answer is the share of the largest class. Memory is the process's peak on the CPU, "
+        "allocated bytes on a GPU.\n"
         f"{view.notes()}"
     )
 

@@ -6,7 +6,7 @@ from finbench.leaderboard import stats
 from finbench.leaderboard.flags import has_price_question
 from finbench.leaderboard.pages.front import RIVALS, gain_of, shown_gain
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
-from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, markdown, of_task, record_of, short
+from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, escaped, markdown, of_task, record_of, short
 from finbench.leaderboard.view import View
 from finbench.runs.cell import Cell
 
@@ -116,4 +116,4 @@ def _classes(entry: Entry, cell: Cell) -> str:
         [label, *(f"{cell.per_class[label][name]:.3f}" for name in ("precision", "recall", "f1")), *counts]
         for label, counts in zip(labels, confusion["matrix"], strict=True)
     ]
-    return f"### {entry.title()}\n\n{markdown(columns, rows)}"
+    return f"### {escaped(entry.title())}\n\n{markdown(columns, rows)}"

@@ -1,0 +1,129 @@
+"""What the pages say of cells whose truth is known."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from finbench.leaderboard.pages.pareto import front
+from finbench.leaderboard.render import render
+from finbench.leaderboard.since import changes
+from finbench.leaderboard.table import by_condition, of_task
+from finbench.runs.cell import Cell
+from finbench.runs.store import path_of, read_cells
+
+Write = Callable[..., Cell]
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Callable[[], dict[str, str]]:
+    return lambda: render(read_cells(tmp_path / "cells"), tmp_path / "cells")
+
+
+def line(page: str, *words: str) -> str:
+    found = [one for one in page.splitlines() if one.startswith("|") and all(word in one for word in words)]
+    assert found, (words, page)
+    return found[0]
+
+
+def test_the_front_page_says_what_is_better_tied_and_no_better(scored: Write, pages: Callable) -> None:
+    scored("toy", "", 60), scored("toy", "good", 100), scored("toy", "close", 98), scored("toy", "bad", 62)
+    best = line(pages()["README.md"], "toy + good", "0.833")
+    assert "+0.333, better (p < 0.001)".replace("<", "&lt;") in best and "toy + close" in best and "bad" not in best
+    task = pages()["task_fpb.md"]
+    assert "not shown to differ" in line(task, "toy + bad") and line(task, "toy + close").startswith("| 1 ")
+    assert line(task, "toy (base)").startswith("| 3 ")
+
+
+def test_gains_are_corrected_for_the_tasks_of_the_table(scored: Write, pages: Callable) -> None:
+    for task in ("fin_fpb", "fin_tfns", "fin_nwgi"):
+        (
+            scored("toy", "", 60, task=task),
+            scored("toy", "a", 67, task=task),
+        )  # seven pairs: p 0.016, 0.047 of three
+    assert "better (p 0.047)" in line(pages()["README.md"], "fpb", "+0.058")
+
+
+def test_rows_that_repeat_are_no_evidence(scored: Write, pages: Callable) -> None:
+    scored("toy", "", 60, repeats=10), scored("toy", "a", 100, repeats=10)  # four of twelve clusters differ
+    page = pages()
+    assert "not shown to differ" in line(page["README.md"], "toy + a", "+0.333")
+    assert "120 rows are 12 different ones" in page["README.md"]
+
+
+def test_seeds_of_a_recipe_are_one_line(scored: Write, pages: Callable) -> None:
+    for seed, right in enumerate((84, 90, 96)):
+        recipe = {"r": 8, "seed": seed, "base": f"models/{seed}"}
+        scored("toy", f"lora-{seed}", right, record={"method": "lora", "tasks": ["fin_fpb"], "recipe": recipe})
+    scored("toy", "other", 96, record={"method": "lora", "tasks": ["fin_fpb"], "recipe": {"r": 4, "seed": 0}})
+    methods = pages()["methods.md"]
+    assert "0.7500 ± 0.0500" in line(methods, "lora", "| 3 ") and line(methods, "lora", "| 1 ", "0.8000")
+
+
+def test_a_model_trained_whole_is_its_base_with_method_full(scored: Write, pages: Callable) -> None:
+    record = {"method": "full", "tasks": ["fin_fpb"], "recipe": {}, "base": {"id": "x/toy-7b", "sha256": "toy"}}
+    scored("toy", "", 60), scored("fpb-full-s0", "", 100, record=record)
+    found = pages()
+    assert "toy + fpb-full-s0" in line(found["README.md"], "+0.333, better")
+    assert line(found["methods.md"], "| toy ", "full", "0.8333") and "toy + fpb-full-s0" in found["transfer.md"]
+
+
+def test_averages_and_their_gain_count_tasks_alike(scored: Write, pages: Callable) -> None:
+    for task, bare, own in (("fin_fpb", 60, 96), ("fin_tfns", 72, 84)):
+        scored("toy", "", bare, task=task)
+        scored("toy", f"a-{task}", own, task=task, record={"method": "lora", "tasks": [task], "recipe": {}})
+    found = line(pages()["average.md"], "toy + lora, an adapter a task")
+    assert "0.7500" in found and "0.5500" in found and "+0.2000" in found and "2: fpb, tfns" in found
+
+
+def test_flags_name_what_no_number_shows(scored: Write, pages: Callable, tmp_path: Path) -> None:
+    scored("FinBERT", "", 100), scored("toy", "", 40)
+    front_page = pages()["README.md"]
+    assert "the base has seen this test set" in line(front_page, "FinBERT", "s/row")
+    assert "not shown to beat a constant answer" in line(pages()["task_fpb.md"], "toy")
+    assert " †" in line(pages()["accuracy.md"], "FinBERT")
+
+
+def test_headline_is_shown_without_the_price_question(scored: Write, pages: Callable) -> None:
+    scored("toy", "", 60, task="fin_headline", repeats=9, n_clusters=14)
+    # rows 0 to 59 are right; of those that are not each ninth from 0, 53 of 106
+    assert "0.500" in line(pages()["task_headline.md"], "| 0.500 ") and "price question" in pages()["README.md"]
+
+
+def test_the_cost_front_keeps_what_nothing_beats(scored: Write, pages: Callable, tmp_path: Path) -> None:
+    costs = {"slow": (90, 0.3), "fast": (60, 0.1), "beaten": (80, 0.4), "equal": (90, 0.3)}
+    for name, (right, seconds) in costs.items():
+        scored(name, "", right, seconds_per_row=seconds)
+    found = next(iter(by_condition(read_cells(tmp_path / "cells").results).values()))
+    assert {entry.base for entry in front(of_task(found, "fin_fpb"))} == {"slow", "fast", "equal"}
+    assert pages()["pareto_0.svg"].count("<circle") == 4 and "◆" not in line(pages()["pareto.md"], "beaten")
+
+
+def test_the_audit_is_a_page(scored: Write, pages: Callable, tmp_path: Path) -> None:
+    scored("toy", "", 60)
+    assert "finbench data audit" in pages()["audit.md"]
+    split = {"effective_rows": 7, "largest_share": 0.6, "classes": {"a": 4}, "duplicates": 1, "conflicts": 0}
+    audit = {"fin_fpb": {"source": "folder", "splits": {"test": split}, "used": {"train": 9, "test": 8},
+                         "exact": {"test_rows_in_train": 3}, "dropped": {"train: text stands in test": 5}}}  # fmt: skip
+    (tmp_path / "audit.json").write_text(json.dumps(audit))
+    assert all(said in line(pages()["audit.md"], "fpb", "9 / 8") for said in ("60.0%", "5 (text stands in test)"))
+
+
+def test_names_are_not_read_as_markdown_or_html(scored: Write, pages: Callable) -> None:
+    scored("<script>alert(1)</script> a|b", "", 60)
+    found = pages()
+    for name, page in found.items():
+        assert "<script>alert" not in page, name
+    assert "&lt;script>alert(1)&lt;/script> a\\|b" in found["README.md"]
+
+
+def test_what_changed_is_said(scored: Write, tmp_path: Path) -> None:
+    scored("toy", "", 60), scored("toy", "a", 70)
+    gone = path_of(tmp_path / "cells", scored("gone", "", 50).key)
+    (tmp_path / "cells").rename(tmp_path / "then")
+    scored("toy", "", 60), scored("toy", "a", 80, base_sha256="another"), scored("new", "", 90)
+    found = changes(str(tmp_path / "then"), tmp_path / "cells")
+    assert len(found) == 3 and gone.name not in found
+    assert any(one.startswith("new: fin_fpb | new") for one in found) and any(one.startswith("gone: ") for one in found)
+    assert any("accuracy 0.5833 to 0.6667" in one and "another base" in one for one in found)
