@@ -8,6 +8,7 @@ those of its steps, its peak what it needs beyond the interpreter with all that 
 
 import importlib.util
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -37,14 +38,13 @@ Loss = Callable[[list[Example]], torch.Tensor]
 def examples(rows: int) -> tuple[list[Example], list[list[Example]], Any]:
     """Return invented rows as training has them, also by batch, and their tokenizer.
 
-    The batches are some of an epoch over EPOCH_ROWS rows in finetune's order, evenly spaced.
+    The batches are some of an epoch over EPOCH_ROWS rows in finetune's order, drawn at random.
     """
     prompts = one_shot(EPOCH_ROWS)
     tokenizer = tokenizer_for(prompts[:96], 2000)
     encoded = tokenizer(prompts)["input_ids"]
     order = list(LengthGroupedOrder([len(ids) for ids in encoded], BATCH, 0))
-    count = rows // BATCH
-    starts = [EPOCH_ROWS // BATCH * number // count * BATCH for number in range(count)]
+    starts = random.Random(0).sample(range(0, EPOCH_ROWS, BATCH), rows // BATCH)
     batches = []
     for start in starts:
         batch = []

@@ -82,26 +82,27 @@ def answer_logits(model: Any, group: Group) -> torch.Tensor:
     if prefix.shape[1]:
         places = torch.arange(start, start + prefix.shape[1], device=ids.device)[None]
         seen = mask.new_ones(1, start + prefix.shape[1])
-        base(
-            input_ids=prefix, position_ids=places, attention_mask=seen, past_key_values=cache, use_cache=True,
-            **_keep(base, 1),
-        )  # fmt: skip
+        # the body alone: nothing is read here
+        base.base_model(
+            input_ids=prefix, position_ids=places, attention_mask=seen, past_key_values=cache, use_cache=True
+        )
     kept = cache.get_seq_length()
     if len(ids) > 1:
         cache.batch_repeat_interleave(len(ids))
     positions = (mask.cumsum(1) - 1).clamp(min=0) + kept  # (B, S)
     seen = torch.cat([mask.new_ones(len(ids), kept), mask], 1)  # (B, kept + S)
-    keep = int(group["keep"])
+    read = torch.arange(-int(group["keep"]), 0, device=ids.device) + ids.shape[1]
+    picks = "logits_to_keep" in inspect.signature(base.forward).parameters
     output = base(
-        input_ids=ids, position_ids=positions, attention_mask=seen, past_key_values=cache, use_cache=True,
-        **_keep(base, keep),
-    )  # fmt: skip
-    logits: torch.Tensor = output.logits[:, -keep:]
+        input_ids=ids,
+        position_ids=positions,
+        attention_mask=seen,
+        past_key_values=cache,
+        use_cache=True,
+        **({"logits_to_keep": read} if picks else {}),  # as places, for a slice's memory is slow to multiply
+    )
+    logits: torch.Tensor = output.logits if picks else output.logits[:, read]
     return logits
-
-
-def _keep(base: Any, count: int) -> dict[str, int]:
-    return {"logits_to_keep": count} if "logits_to_keep" in inspect.signature(base.forward).parameters else {}
 
 
 def install(model: Any) -> None:
