@@ -130,8 +130,9 @@ def test_a_window_that_cuts_a_row_is_not_shared() -> None:
     assert why_plain(sliding, 60) == "" and "see 64 tokens" in why_plain(sliding, 65)
 
 
-def test_a_quantised_base_shares(llama: Path, tmp_path: Path) -> None:
-    recipe = recipe_of(llama, tmp_path, "method=qlora", "bits=4")
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_quantised_base_shares(bits: int, llama: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(llama, tmp_path, "method=qlora", f"bits={bits}")
     model, tokenizer = adapted(recipe)
     batch = [{"example": example, "fills": False} for example in rows(model, tokenizer, recipe, 4)]
     assert why_plain(model, 200) == ""
