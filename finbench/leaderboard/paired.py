@@ -34,17 +34,28 @@ class Rows:
         return bool(self.member.max() + 1 < len(self.member))
 
     def counts(self, labels: tuple[str, ...]) -> stats.Floats:
-        """Return each cluster's confusion matrix, flat, (C, L * (L + 1)); without labels right and unread, (C, 2)."""
+        """Return each cluster's confusion matrix, flat, (C, L * (L + 1)); without labels right and wrong, (C, 2)."""
         clusters = int(self.member.max()) + 1
-        if labels:
-            place = {label: n for n, label in enumerate(labels)}
-            gold = np.array([place[label] for label in self.golds])
-            column = gold * (len(labels) + 1) + np.array([place.get(label, len(labels)) for label in self.predictions])
-            width = len(labels) * (len(labels) + 1)
-        else:
-            column, width = np.where(self.right, 0, 1), 2
+        column, width = self._columns(labels)
         found = np.bincount(self.member * width + column, minlength=clusters * width)
         return found.reshape(clusters, width).astype(np.float64)
+
+    def kinds(self, labels: tuple[str, ...]) -> tuple[stats.Floats, npt.NDArray[np.int64]]:
+        """Return the different lines of `counts`, (U, K), and how often each stands there, (U,)."""
+        if self.repeated:
+            return np.unique(self.counts(labels), axis=0, return_counts=True)
+        column, width = self._columns(labels)
+        times = np.bincount(column, minlength=width)
+        return np.eye(width)[times > 0], times[times > 0]
+
+    def _columns(self, labels: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], int]:
+        """Return each row's place in the flat confusion matrix, (N,), and the matrix's size."""
+        if not labels:
+            return np.where(self.right, 0, 1), 2
+        place = {label: n for n, label in enumerate(labels)}
+        gold = np.array([place[label] for label in self.golds])
+        said = np.array([place.get(label, len(labels)) for label in self.predictions])
+        return gold * (len(labels) + 1) + said, len(labels) * (len(labels) + 1)
 
     def without_price_question(self) -> float:
         """Return the accuracy on all but the first of each headline's nine questions."""
@@ -72,11 +83,14 @@ class Outcomes:
             path = path_of(self.folder, cell.key, OUTCOMES)
             self._read[digest] = None
             if path.is_file():
-                table = pyarrow.parquet.read_table(path, columns=["row_id", "cluster", "gold", "prediction"])
-                ids, clusters, golds, predictions = (
-                    column.to_numpy(zero_copy_only=False) for column in table.itercolumns()
+                columns = ["row_id", "cluster", "gold", "prediction"]
+                with pyarrow.parquet.ParquetFile(path) as file:  # a fifth of the time that read_table takes
+                    table = file.read(columns, use_threads=False)
+                ids, golds, predictions = (
+                    table[name].to_numpy(zero_copy_only=False) for name in ("row_id", "gold", "prediction")
                 )
-                member = np.unique(clusters.astype(str), return_inverse=True)[1]
+                encoded = table["cluster"].combine_chunks().dictionary_encode()
+                member = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
                 self._read[digest] = Rows(ids, golds, predictions, member)
         return self._read[digest]
 
@@ -107,7 +121,7 @@ class Outcomes:
     def f1_interval(self, cell: Cell) -> stats.Interval | None:
         """Return the clustered bootstrap interval of weighted F1; None without classes or outcomes."""
         rows, labels = self.rows(cell), labels_of(cell)
-        return stats.bootstrap(rows.counts(labels), stats.f1_of) if rows is not None and labels else None
+        return stats.bootstrap(*rows.kinds(labels), stats.f1_of) if rows is not None and labels else None
 
     def discordant(self, first: Cell, second: Cell) -> float | None:
         """Return the share of rows that exactly one of the two answers rightly."""

@@ -90,14 +90,16 @@ def permutation(first: Floats, second: Floats, metric: Metric, resamples: int = 
     return Comparison(observed, (extreme + 1) / (resamples + 1), "paired permutation")
 
 
-def bootstrap(counts: Floats, metric: Metric, resamples: int = 999, level: float = 0.95) -> Interval:
+def bootstrap(
+    kinds: Floats, times: npt.NDArray[np.int64], metric: Metric, resamples: int = 999, level: float = 0.95
+) -> Interval:
     """Return the percentile interval of a metric over clusters drawn with replacement (Efron 1979).
 
-    `counts` and `metric` are those of `permutation`: (C, K) and (R, K) to (R,).
+    Clusters with the same counts are drawn together, which is the same distribution in a fraction of the time: `kinds`
+    (U, K) are the different counts, `times` (U,) says how many clusters have them; `metric` is as in `permutation`.
     """
-    # clusters with the same counts are drawn together: the same distribution, in a fraction of the time
-    kinds, times = np.unique(counts, axis=0, return_counts=True)  # (U, K), (U,)
-    drawn = np.random.default_rng(SEED).multinomial(len(counts), times / len(counts), size=resamples)  # (R, U)
+    n = int(times.sum())
+    drawn = np.random.default_rng(SEED).multinomial(n, times / n, size=resamples)  # (R, U)
     values = metric(drawn.astype(np.float64) @ kinds)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
