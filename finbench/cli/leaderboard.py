@@ -1,6 +1,7 @@
 """`finbench leaderboard`: render the boards from the cells, check that they are up to date, or say what changed."""
 
 import argparse
+import gc
 from pathlib import Path
 
 
@@ -21,6 +22,7 @@ def run(options: argparse.Namespace) -> int:
     from finbench.paths import leaderboards
     from finbench.runs.store import read_cells
 
+    gc.disable()  # a short command that makes many small objects and no cycles: a sixth of its time
     output = options.output or leaderboards()
     folder = options.cells or output / "cells"
     if options.since:

@@ -12,6 +12,7 @@ from finbench.leaderboard.view import View
 from finbench.runs.store import Cells
 
 DIFFERENT_LINES = 12
+OF_CELLS = ("task_*.md", "pareto_*.svg")  # pages that are there only while there are cells for them
 
 PAGES: Mapping[str, tuple[str, Callable[[View], str]]] = {
     "accuracy.md": ("accuracy", scores.accuracy_page),
@@ -44,16 +45,24 @@ def _task_file(name: str) -> str:
 
 
 def write(pages: dict[str, str], output: Path) -> None:
-    """Write the pages that differ."""
+    """Write the pages that differ, and remove those of tasks that have no cell any more."""
     output.mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
         if not (output / name).is_file() or (output / name).read_text(encoding="utf-8") != text:
             (output / name).write_text(text, encoding="utf-8")
+    for path in left_over(pages, output):
+        path.unlink()
+
+
+def left_over(pages: dict[str, str], output: Path) -> list[Path]:
+    """Return the pages of tasks and the pictures that were once written and that no cell stands behind any more."""
+    written = [path for pattern in OF_CELLS for path in output.glob(pattern)]
+    return sorted(path for path in written if path.name not in pages)
 
 
 def differing(pages: dict[str, str], output: Path) -> dict[str, str]:
-    """Return for each page that is missing or differs the first lines of the difference."""
-    found = {}
+    """Return for each page that is missing, differs or is left over the first lines of the difference."""
+    found = {path.name: "no cell stands behind it" for path in left_over(pages, output)}
     for name, text in pages.items():
         old = (output / name).read_text(encoding="utf-8") if (output / name).is_file() else ""
         if old != text:

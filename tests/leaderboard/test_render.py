@@ -47,6 +47,16 @@ def test_check_names_what_differs(tmp_path: Path) -> None:
     assert "+| toy (base) | 0.7000 ± 0.0100 |" in found["accuracy.md"] and "methods.md" not in found
 
 
+def test_pages_of_tasks_that_are_gone_go(tmp_path: Path) -> None:
+    write(pages(cell("toy", "", 0.5), cell("toy", "", 0.5, task="fin_ner")), tmp_path)
+    (tmp_path / "own.md").write_text("mine")
+    fewer = pages(cell("toy", "", 0.5))
+    assert differing(fewer, tmp_path)["task_ner.md"] == "no cell stands behind it"
+    write(fewer, tmp_path)
+    assert not (tmp_path / "task_ner.md").exists() and (tmp_path / "own.md").exists()
+    assert differing(fewer, tmp_path) == {}
+
+
 def test_sample_rows_and_capped_rows_have_tables_of_their_own() -> None:
     real, capped = cell("toy", "", 0.5), cell("toy", "", 0.9, limit=10)
     sample = cell("toy", "", 1.0, flags={**FLAGS, "sample_rows": True})
