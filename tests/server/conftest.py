@@ -1,0 +1,86 @@
+"""A small adapter, and a real server in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+RECIPE = """
+base: {base}
+task_type: {task_type}
+tasks: [fin_fpb]
+validation_share: 0.4
+epochs: 4
+batch_size: 4
+learning_rate: 1.0e-2
+target_modules: {modules}
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server's address and process."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+
+def trained(folder: Path, base: Path, task_type: str, modules: str) -> Path:
+    """Train a small LoRA adapter on the bundled rows; return its folder."""
+    from finetune.card import describe
+    from finetune.recipe import read_recipe
+    from finetune.train import train
+
+    path = folder / "recipe.yaml"
+    path.write_text(RECIPE.format(base=base, task_type=task_type, modules=modules))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FINBENCH_DATA", "sample")
+        recipe = read_recipe(path)
+        describe(train(recipe, folder / "small"), recipe, "finbench finetune recipe.yaml")
+    return folder / "small"
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
+    """Return the folder of a classifier's adapter on the tiny BERT."""
+    return trained(tmp_path_factory.mktemp("adapter"), bert, "classifier", "[query, key, value, dense]")
+
+
+@pytest.fixture(scope="session")
+def causal_adapter(tmp_path_factory: pytest.TempPathFactory, gpt2: Path) -> Path:
+    """Return the folder of a causal adapter on the tiny GPT-2."""
+    return trained(tmp_path_factory.mktemp("causal"), gpt2, "causal", "[c_attn]")
+
+
+@contextmanager
+def serving(base: Path, *flags: str) -> Iterator[Served]:
+    """Start `finbench serve` on a free port, and stop it."""
+    command = [sys.executable, "-m", "finbench", "serve", "--base", str(base), "--port", "0", *flags]
+    environment = {**os.environ, "FINBENCH_DATA": "sample", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    assert process.stdout
+    said = ""
+    for line in process.stdout:
+        said += line
+        if found := re.search(r"on (http://\S+:\d+)/", line):
+            break
+    else:
+        raise AssertionError(f"the server did not start:\n{said}")
+    try:
+        yield Served(found[1], process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(bert: Path, adapter: Path) -> Iterator[Served]:
+    """Return a running server of the adapter."""
+    with serving(bert, "--adapter", str(adapter)) as found:
+        yield found
