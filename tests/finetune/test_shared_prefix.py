@@ -15,7 +15,7 @@ from finetune.batches import collate
 from finetune.examples import Example
 from finetune.recipe import Recipe, read_recipe
 from finetune.shared_prefix import install, shared_batch, why_plain
-from finetune.train import RecipeTrainer
+from finetune.trainer import RecipeTrainer
 
 METHODS = ["full", "lora", "dora", "ia3", "bottleneck", "prefix", "prompt", "ptuning"]
 

@@ -1,0 +1,94 @@
+"""The loop of every method: transformers' Trainer with loss on the answer alone, and validation as scoring does it."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Trainer
+
+from finetune.batches import LengthGroupedOrder
+from finetune.examples import Example
+
+IN_FRONT = ("PROMPT_TUNING", "P_TUNING")  # their virtual tokens stand before the input and have logits too
+
+
+class Rows(torch.utils.data.Dataset):
+    """Examples as the Trainer samples them."""
+
+    def __init__(self, rows: Sequence[Example]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        return {"example": self.rows[place % len(self.rows)], "fills": place >= len(self.rows)}
+
+
+class RecipeTrainer(Trainer):
+    """The Trainer with loss on the answer alone, the LM head run only there, and validation as scoring does it."""
+
+    weights: torch.Tensor | None = None
+    validate: Any = None
+    control: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # the loss is divided by the rows or tokens of all accumulated batches
+        self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
+        self._loss_shifts_labels = False  # labels stand where they are read
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedOrder:
+        lengths = [len(example.input_ids) for example in self.train_dataset.rows]
+        step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        world = self.args.world_size
+        whole = self.args.train_batch_size * world if world > 1 else 1
+        return LengthGroupedOrder(lengths, step, self.args.seed, whole)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return the mean cross-entropy over answer tokens (causal, seq2seq) or rows (classifier)."""
+        labels = inputs.pop("labels")
+        if "groups" in inputs:
+            logits = model(**inputs)  # (N, V)
+        elif self.model.config.is_encoder_decoder:
+            logits = model(**inputs, labels=labels).logits.flatten(0, 1)  # (B * K, V)
+            labels = labels.flatten()
+        elif labels.dim() == 2:
+            read = (labels != -100).any(0).nonzero().squeeze(1)  # (K,) positions that some row's answer is read at
+            logits = self._logits_at(model, inputs, read).flatten(0, 1)  # (B * K, V)
+            labels = labels[:, read].flatten()
+        else:
+            logits = model(**inputs).logits  # (B, L)
+        weight = self.weights.to(logits.device) if self.weights is not None else None
+        total = nn.functional.cross_entropy(logits.float(), labels, weight, ignore_index=-100, reduction="sum")
+        count = (labels != -100).sum() if num_items_in_batch is None else num_items_in_batch
+        loss = total / count
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # gradients are averaged over processes, the count is of all
+        return (loss, {}) if return_outputs else loss
+
+    def _logits_at(self, model: Any, inputs: dict[str, Any], read: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, K, V) at these positions of the input, running the LM head only there where it can."""
+        bare = self.accelerator.unwrap_model(model)
+        settings = getattr(bare, "active_peft_config", None)
+        shift = settings.num_virtual_tokens if settings is not None and settings.peft_type in IN_FRONT else 0
+        base = bare.get_base_model() if settings is not None else bare
+        if "logits_to_keep" in inspect.signature(base.forward).parameters:
+            logits: torch.Tensor = model(**inputs, logits_to_keep=read + shift).logits
+            return logits
+        whole: torch.Tensor = model(**inputs).logits
+        return whole[:, read + shift]
+
+    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
+        """Score the validation rows as a run scores test rows."""
+        training = self.model.training
+        self.model.eval()
+        found = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}
+        self.model.train(training)
+        self.log(dict(found))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
