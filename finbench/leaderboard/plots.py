@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT, MARGIN, COLUMNS = 330, 250, 48, 3  # of a panel, in pixels; panels in a line
+LABEL = 34  # characters of a name beside its point
 FRONT, OTHER = "#c2410c", "#64748b"
 
 
@@ -80,6 +81,11 @@ def _points(points: Sequence[Point]) -> Iterator[str]:
         place = f'cx="{across(point.x):.1f}" cy="{_y(point.y):.1f}"'
         told = f"{escape(point.name)}: {point.y:.3f}, {point.x:.4f}"
         yield f'<circle {place} r="{radius}" fill="{colour}"><title>{told}</title></circle>'
+        if point.marked:  # a picture in a page has no hover, so the front is named
+            left = across(point.x) < WIDTH / 2
+            x, anchor = across(point.x) + (8 if left else -8), "start" if left else "end"
+            label = f'<text x="{x:.1f}" y="{_y(point.y) - 6:.1f}" text-anchor="{anchor}" font-size="9">'
+            yield f"{label}{escape(point.name[:LABEL])}</text>"
 
 
 def _y(share: float) -> float:
