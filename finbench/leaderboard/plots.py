@@ -84,7 +84,8 @@ def _points(points: Sequence[Point]) -> Iterator[str]:
         if point.marked:  # a picture in a page has no hover, so the front is named
             left = across(point.x) < WIDTH / 2
             x, anchor = across(point.x) + (8 if left else -8), "start" if left else "end"
-            label = f'<text x="{x:.1f}" y="{_y(point.y) - 6:.1f}" text-anchor="{anchor}" font-size="9">'
+            y = _y(point.y) + (13 if left else -6)
+            label = f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="9">'
             yield f"{label}{escape(point.name[:LABEL])}</text>"
 
 
