@@ -1,5 +1,6 @@
 """What a recipe's settings of the loop do: each leaves the weights, steps or choice that it promises."""
 
+import random
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -7,10 +8,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainingArguments
 
 from finbench.errors import FinbenchError
+from finetune.batches import LengthGroupedOrder, collate
+from finetune.examples import Example
 from finetune.recipe import read_recipe
+from finetune.shared_prefix import install
 from finetune.train import Trained, train
+from finetune.trainer import RecipeTrainer
 from tests.conftest import build_model
 
 
@@ -133,3 +139,37 @@ def test_it_stops_early(still: Path, tmp_path: Path, told: Told) -> None:
     trained = run(still, tmp_path / "early", *settings)
     steps = [entry["step"] for entry in trained.history if "eval_accuracy" in entry]
     assert steps[:4] == [1, 2, 3, 4] and max(steps) == 4
+
+
+def test_batches_hold_rows_of_similar_length_and_every_row_once() -> None:
+    draw = random.Random(0)
+    lengths = [draw.randint(5, 60) for _ in range(640)]
+    order = LengthGroupedOrder(lengths, batch=16, seed=3)
+    places = list(order)
+    assert sorted(places) == list(range(640)) and places == list(LengthGroupedOrder(lengths, 16, 3))
+
+    def padding(places: list[int]) -> int:
+        batches = [[lengths[place] for place in places[start : start + 16]] for start in range(0, 640, 16)]
+        return sum(max(batch) * len(batch) - sum(batch) for batch in batches)
+
+    assert padding(places) < 0.2 * padding(list(range(640)))
+    order.set_epoch(1)
+    assert list(order) != places
+
+
+def test_a_batch_that_only_fills_up_changes_nothing(still: Path, tmp_path: Path) -> None:
+    from finetune.base import load_base
+
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"base: {still}\ntasks: [fin_fpb]\n")
+    model, _ = load_base(read_recipe(recipe), ())
+    arguments = TrainingArguments(str(tmp_path), report_to="none", use_cpu=True)
+    trainer = RecipeTrainer(model=model, args=arguments)
+    example = Example("a", "t", tuple(range(5, 105)), "", 1)
+    for shares in (False, True):
+        batch = collate([{"example": example, "fills": True}] * 2, 0, (), shares=shares)
+        assert ("groups" in batch) == shares
+        if shares:
+            install(model)
+        trainer.compute_loss(model, batch, num_items_in_batch=torch.tensor(3)).backward()
+        assert all(weight.grad is None or not weight.grad.any() for weight in model.parameters())

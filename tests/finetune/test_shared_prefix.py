@@ -17,7 +17,7 @@ from finetune.recipe import Recipe, read_recipe
 from finetune.shared_prefix import install, shared_batch, why_plain
 from finetune.trainer import RecipeTrainer
 
-METHODS = ["full", "lora", "dora", "ia3", "bottleneck", "prefix", "prompt", "ptuning"]
+METHODS = ["full", "lora", "dora", "rslora", "ia3", "bottleneck", "prefix", "prompt", "ptuning"]
 
 
 def recipe_of(base: Path, folder: Path, *settings: str) -> Recipe:
