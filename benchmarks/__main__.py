@@ -9,7 +9,14 @@ from benchmarks.machine import describe
 from benchmarks.report import markdown
 
 # A benchmark is a module with `measure(rows, dtype, device)`, which returns its comparisons.
-BENCHMARKS = {"scoring": 96, "filings": 24, "matrix": 100, "training": 96, "growth": 10000}  # with the rows that it takes by default
+BENCHMARKS = {
+    "scoring": 96,
+    "filings": 24,
+    "matrix": 100,
+    "training": 96,
+    "growth": 10000,
+    "serving": 1000,
+}  # with the rows that it takes by default
 
 
 def main() -> None:

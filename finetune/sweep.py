@@ -132,7 +132,9 @@ def _trial(trial: Any, recipe: Path, sweep: Sweep, overrides: Sequence[str], fol
 
 def _suggest(trial: Any, key: str, space: Any) -> Any:
     if isinstance(space, list):
-        plain = [json.dumps(choice) if isinstance(choice, list) else choice for choice in space]  # Optuna keeps no lists
+        plain = [
+            json.dumps(choice) if isinstance(choice, list) else choice for choice in space
+        ]  # Optuna keeps no lists
         return trial.suggest_categorical(key, plain)
     low, high, log = space["low"], space["high"], bool(space.get("log"))
     if isinstance(low, int) and isinstance(high, int):

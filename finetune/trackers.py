@@ -17,6 +17,8 @@ def prepare(recipe: Recipe, folder: Path) -> None:
     """
     for name in recipe.report_to:
         if find_spec(name) is None:
-            raise FinbenchError(f"report_to: {name} is not installed: pip install {name}, or leave it out of report_to.")
+            raise FinbenchError(
+                f"report_to: {name} is not installed: pip install {name}, or leave it out of report_to."
+            )
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "runs")
     os.environ["TRACKIO_DIR"] = str(folder / "runs")

@@ -8,7 +8,9 @@ def add_model_arguments(parser: argparse.ArgumentParser, several: bool = False) 
     """Declare base, adapter and task; `several` adapters can be given where they are served side by side."""
     parser.add_argument("--base", required=True, help="the base: an id on the hub, or a folder")
     if several:
-        parser.add_argument("--adapter", action="append", default=[], help="an adapter's folder; repeat to offer several")
+        parser.add_argument(
+            "--adapter", action="append", default=[], help="an adapter's folder; repeat to offer several"
+        )
     else:
         parser.add_argument("--adapter", help="the adapter's folder (default: the base alone)")
     parser.add_argument("--task", help="whose labels and prompt are used (default: the adapter's own, else fin_fpb)")

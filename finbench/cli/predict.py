@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("--input", type=Path, help="a CSV whose column is labelled instead")
     parser.add_argument("--column", help="the column of its texts")
-    parser.add_argument("--output", type=Path, help="the CSV with label and confidence added (default: standard output)")
+    parser.add_argument(
+        "--output", type=Path, help="the CSV with label and confidence added (default: standard output)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a text, every label's score in it")
     parser.add_argument("--uncalibrated", action="store_true", help="leave the adapter's fitted temperature aside")
 
@@ -99,7 +101,9 @@ def _table(predictor: Any, options: argparse.Namespace) -> int:
                 target.flush()
                 progress.update(len(rows))
     if failed:
-        print(f"finbench predict: {failed} of {total} rows could not be read; column `problem` says why", file=sys.stderr)
+        print(
+            f"finbench predict: {failed} of {total} rows could not be read; column `problem` says why", file=sys.stderr
+        )
     return 1 if failed else 0
 
 

@@ -12,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
     parser.add_argument("--port", type=int, default=5000, help="port (default: 5000; 0 takes a free one)")
     parser.add_argument(
-        "--allow-remote", action="store_true", help="listen on an address that other machines can reach, without a login"
+        "--allow-remote",
+        action="store_true",
+        help="listen on an address that other machines can reach, without a login",
     )
     parser.add_argument("--allow-origin", action="append", default=[], metavar="URL", help="a site whose pages may ask")
     parser.add_argument("--max-batch", type=int, default=64, help="texts that run together; 1 switches batching off")
@@ -31,8 +33,8 @@ def run(options: argparse.Namespace) -> int:
         raise FinbenchError('the server is not installed: pip install "finbench[serve]".')
     if not _is_loopback(options.host) and not options.allow_remote:
         raise FinbenchError(
-            f"--host {options.host} can be reached by other machines, and whoever reaches it may use the model: there is "
-            "no login and no encryption. Add --allow-remote if that is meant, or put a proxy with both in front of "
+            f"--host {options.host} can be reached by other machines, and whoever reaches it may use the model: "
+            "there is no login and no encryption. Add --allow-remote if that is meant, or put a proxy with both in front of "
             "127.0.0.1."
         )
     import uvicorn

@@ -205,5 +205,3 @@ def _problems(app: FastAPI) -> None:
     @app.exception_handler(UnicodeError)
     async def no_text(_: Request, __: UnicodeError) -> JSONResponse:
         return JSONResponse({"detail": "a text holds what is no character"}, 422)
-
-

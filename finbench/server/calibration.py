@@ -105,7 +105,10 @@ def draw(logits: np.ndarray, golds: np.ndarray, found: Calibration, path: Path) 
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained", sharey=True)
-    sides = [("as it is", 1.0, found.ece_before), (f"temperature {found.temperature:.2f}", found.temperature, found.ece_after)]
+    sides = [
+        ("as it is", 1.0, found.ece_before),
+        (f"temperature {found.temperature:.2f}", found.temperature, found.ece_after),
+    ]
     for axis, (title, temperature, error) in zip(axes, sides, strict=True):
         points = bins(softmax(logits, temperature), golds)
         axis.plot([0, 1], [0, 1], "--", color="grey", label="perfect")

@@ -24,7 +24,9 @@ KINDS = (
 )
 # What does not work, and why. A decoder's classification head reads the last token that is no padding, and finds it by
 # the input's ids, which know nothing of virtual tokens in front.
-_LAST_TOKEN = "its head looks for a row's last token in the input, and virtual tokens shift it: use prefix, lora or full"
+_LAST_TOKEN = (
+    "its head looks for a row's last token in the input, and virtual tokens shift it: use prefix, lora or full"
+)
 REFUSED = {
     (method, "classifier", family): _LAST_TOKEN
     for method in ("prompt", "ptuning")

@@ -74,9 +74,7 @@ def test_tensorboard_is_written_when_asked_for(bert: Path, tmp_path: Path) -> No
     assert "train/loss" in events.Tags()["scalars"]
 
 
-def test_a_tracker_that_is_not_installed_is_named(
-    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tracker_that_is_not_installed_is_named(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import finetune.trackers
 
     path = tmp_path / "tiny.yaml"

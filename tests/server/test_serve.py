@@ -16,7 +16,9 @@ from finbench.cli import main
 from finbench.server.predictor import Predictor, load_several
 from tests.server.conftest import Served, serving
 
-TEXTS = [f"Sales of plant {number} rose to {number * 7} million euro" + " and more" * (number % 9) for number in range(64)]
+TEXTS = [
+    f"Sales of plant {number} rose to {number * 7} million euro" + " and more" * (number % 9) for number in range(64)
+]
 
 
 def test_many_clients_get_the_answers_of_a_direct_call(server: Served, bert: Path, adapter: Path) -> None:
