@@ -5,6 +5,7 @@ import os
 import shlex
 from pathlib import Path
 
+SENTIMENT = ("fin_fpb", "fin_fiqa", "fin_tfns", "fin_nwgi")  # what its adapters are trained on
 TITLE = "Demonstration: toy models on bundled sample rows, scores mean nothing"
 RECIPES = {
     "gpt2-lora": """\
@@ -83,8 +84,23 @@ def run(options: argparse.Namespace) -> int:
     _command("run", "matrix.yaml")
     _command("leaderboard")
     print(f"\nDone. The boards: {Path('leaderboards', 'README.md').resolve()}")
+    base, adapter = _best()
+    print("Its best adapter behind a page: pip install finbench[serve], then")
+    print(f"  cd {options.folder} && FINBENCH_DATA=sample finbench serve --base {base} --adapter {adapter}")
     print(f"Again, or with your own changes: cd {options.folder} && export FINBENCH_DATA=sample")
     return 0
+
+
+def _best() -> tuple[str, str]:
+    """Return base and adapter with the highest mean accuracy on the tasks that it was trained on."""
+    from finbench.runs.store import read_cells
+
+    scores: dict[str, list[float]] = {}
+    for cell in read_cells(Path("leaderboards", "cells")).results:
+        if cell.key.adapter and cell.key.task in SENTIMENT:
+            scores.setdefault(cell.key.adapter, []).append(cell.metrics["accuracy"].value)
+    best = max(scores, key=lambda name: sum(scores[name]) / len(scores[name]))
+    return f"models/{best.partition('-')[0]}", f"adapters/{best}"
 
 
 def _build() -> None:

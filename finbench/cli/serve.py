@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
     if not _is_loopback(options.host) and not options.allow_remote:
         raise FinbenchError(
             f"--host {options.host} can be reached by other machines, and whoever reaches it may use the model: "
-            "there is no login and no encryption. Add --allow-remote if that is meant, or put a proxy with both in front of "
-            "127.0.0.1."
+            "there is no login and no encryption. Add --allow-remote if that is meant, or put a proxy with both in "
+            "front of 127.0.0.1."
         )
     import uvicorn
 

@@ -40,10 +40,10 @@ class BodyLimit:
         """Pass the request on, or answer 413 or 415."""
         if scope["type"] != "http" or scope["method"] != "POST":
             return await self._app(scope, receive, send)
-        headers = Headers(scope=scope)  # type: ignore[arg-type]
+        headers = Headers(scope=scope)
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             refusal = JSONResponse({"detail": "send JSON, with content-type: application/json"}, 415)
-            return await refusal(scope, receive, send)  # type: ignore[arg-type]
+            return await refusal(scope, receive, send)
         declared = headers.get("content-length", "0")
         body = b"" if not declared.isdigit() or int(declared) <= self._limit else None
         while body is not None:
@@ -57,7 +57,7 @@ class BodyLimit:
                 break
         if body is None:
             refusal = JSONResponse({"detail": f"the body is too large; at most {self._limit:,} bytes are read"}, 413)
-            return await refusal(scope, receive, send)  # type: ignore[arg-type]
+            return await refusal(scope, receive, send)
         whole = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:

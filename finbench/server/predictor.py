@@ -150,7 +150,8 @@ def load_several(base: str, adapters: Sequence[str], **options: Any) -> dict[str
     """
     found: dict[str, Predictor] = {}
     known: dict[Any, list[Any]] = {}
-    for adapter in adapters or [None]:
+    offered: list[str | None] = [*adapters] or [None]
+    for adapter in offered:
         name = Path(adapter).resolve().name if adapter else "base"
         if name in found:
             raise FinbenchError(f"two adapters are called {name!r}; rename the folder of one.")
