@@ -7,7 +7,8 @@ from html import escape
 
 WIDTH, HEIGHT, MARGIN, COLUMNS = 330, 250, 48, 3  # of a panel, in pixels; panels in a line
 LABEL = 34  # characters of a name beside its point
-FRONT, OTHER = "#c2410c", "#64748b"
+NAMES, BAR = 170, 20  # width of the names beside bars, and what a bar takes, in pixels
+FRONT, OTHER, BLUE = "#c2410c", "#64748b", "#3b82c4"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,66 @@ class Panel:
 
     title: str
     points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A mean with its spread (None where there is one value), and whether others reported it."""
+
+    name: str
+    value: float
+    deviation: float | None
+    reported: bool
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One diagram of bars."""
+
+    title: str
+    bars: tuple[Bar, ...]
+
+
+def bars(panels: Sequence[Bars], x_name: str) -> str:
+    """Return an SVG with one diagram a panel: lying bars from 0 to 1 with error bars; reported ones are hollow."""
+    columns = min(2, max(len(panels), 1))
+    height = 46 + BAR * max((len(panel.bars) for panel in panels), default=0) + 34
+    width, lines = 2 * NAMES + 320, math.ceil(len(panels) / columns)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{columns * width}" height="{lines * height}" '
+        f'viewBox="0 0 {columns * width} {lines * height}" font-family="sans-serif" font-size="11">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for n, panel in enumerate(panels):
+        parts.append(f'<g transform="translate({n % columns * width},{n // columns * height})">')
+        parts += [*_bar_lines(panel, width, x_name), "</g>"]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _bar_lines(panel: Bars, width: int, x_name: str) -> Iterator[str]:
+    left, right, bottom = NAMES, width - 60, 34 + BAR * len(panel.bars)
+
+    def across(share: float) -> float:
+        return left + min(max(share, 0.0), 1.0) * (right - left)
+
+    yield f'<text x="{left}" y="18" font-weight="bold">{escape(panel.title)}</text>'
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x = across(share)
+        yield f'<line x1="{x:.1f}" y1="28" x2="{x:.1f}" y2="{bottom}" stroke="#e2e8f0"/>'
+        yield f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle" fill="#475569">{share:g}</text>'
+    middle = f'<text x="{(left + right) / 2}" y="{bottom + 28}" text-anchor="middle" fill="#475569">'
+    yield f"{middle}{escape(x_name)}</text>"
+    for n, bar in enumerate(panel.bars):
+        y = 32 + BAR * n
+        fill = f'fill="white" stroke="{OTHER}" stroke-dasharray="3 2"' if bar.reported else f'fill="{BLUE}"'
+        yield f'<text x="{left - 6}" y="{y + 11}" text-anchor="end">{escape(bar.name)}</text>'
+        yield f'<rect x="{left}" y="{y}" width="{across(bar.value) - left:.1f}" height="{BAR - 6}" {fill}/>'
+        spread = bar.deviation or 0.0
+        if spread:
+            low, high, middle = across(bar.value - spread), across(bar.value + spread), y + (BAR - 6) / 2
+            yield f'<path d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {y + 2}v8M{high:.1f} {y + 2}v8" stroke="black"/>'
+        told = f"{bar.value:.3f}" + (f" ± {spread:.3f}" if bar.deviation is not None else "")
+        yield f'<text x="{across(bar.value + spread) + 5:.1f}" y="{y + 11}">{told}</text>'
 
 
 def scatter(panels: Sequence[Panel], x_name: str, y_name: str) -> str:

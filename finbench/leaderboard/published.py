@@ -43,6 +43,17 @@ def reported_methods() -> str:
     return f"{table}\n\nReported in *{report['source']}*, weighted averages.\n"
 
 
+def accuracies_of_methods(task: str) -> list[tuple[str, str, float]]:
+    """Return (model, method, accuracy) as published for a task, none where nobody reported it."""
+    report = _documents()["student_report"]
+    place = report["metrics"].index("accuracy")
+    return [
+        (model, method, values[place])
+        for model in ("gpt2", "finbert")
+        for method, values in report[model].get(task, {}).items()
+    ]
+
+
 def reported_averages() -> str:
     """Return markdown of the published accuracies averaged over the eight tasks, and their gain over the base."""
     paper = _documents()["qlora_paper"]

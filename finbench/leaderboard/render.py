@@ -12,13 +12,13 @@ from finbench.leaderboard.view import View
 from finbench.runs.store import Cells
 
 DIFFERENT_LINES = 12
-OF_CELLS = ("task_*.md", "pareto_*.svg")  # pages that are there only while there are cells for them
+PICTURED = {"methods.md": "methods compared", "pareto.md": "quality against cost"}  # pages that bring pictures
+OF_CELLS = ("task_*.md", "pareto_*.svg", "methods_*.svg")  # pages that are there only while there are cells for them
 
 PAGES: Mapping[str, tuple[str, Callable[[View], str]]] = {
     "accuracy.md": ("accuracy", scores.accuracy_page),
     "f1.md": ("weighted F1", scores.f1_page),
     "average.md": ("average over tasks", average.page),
-    "methods.md": ("methods compared", methods.page),
     "transfer.md": ("transfer", transfer.page),
     "efficiency.md": ("efficiency", efficiency.page),
     "audit.md": ("data audit", audit.page),
@@ -29,11 +29,12 @@ def render(cells: Cells, folder: Path) -> dict[str, str]:
     """Return the pages by file name; `folder` is where the cells lie, with the outcomes of their rows."""
     view = View(by_condition(cells.results), cells, Outcomes(folder), folder)
     tasks = sorted({cell.key.task for cell in cells.results}, key=task_order)
-    titles = {name: title for name, (title, _) in PAGES.items()} | {"pareto.md": "quality against cost"}
+    titles = {name: title for name, (title, _) in PAGES.items()} | PICTURED
     titles |= {_task_file(name): short(name) for name in tasks}
     return {
         "README.md": front.page(view, titles),
         **{name: page(view) for name, (_, page) in PAGES.items()},
+        **methods.page(view),
         **pareto.page(view),
         **{_task_file(name): task.page(view, name) for name in tasks},
         "index.html": html_page(view),

@@ -3,7 +3,8 @@
 import json
 
 from finbench.leaderboard import published, stats
-from finbench.leaderboard.table import Entry, Found, markdown, record_of, short, task_order
+from finbench.leaderboard.plots import Bar, Bars, bars
+from finbench.leaderboard.table import Entry, Found, accuracy, markdown, record_of, short, task_order
 from finbench.leaderboard.view import View
 from finbench.runs.cell import Cell
 
@@ -13,18 +14,48 @@ METRICS = {
     "recall_weighted": "recall",
     "f1_weighted": "F1",
 }
+SHOWN = 16  # bars of a task
 Group = tuple[str, str, str, str, str]  # task, base, precision, method, recipe without its seed
 
 
-def page(view: View) -> str:
-    """Return the page of methods."""
-    return (
-        f"# Methods compared\n\n{view.sections(_table)}\n\n"
+def page(view: View) -> dict[str, str]:
+    """Return the page of methods and its pictures, by file name."""
+    pictures: dict[str, str] = {}
+
+    def section(number: int, found: Found) -> str:
+        table = _table(found)
+        if not table:
+            return ""
+        name = f"methods_{number}.svg"
+        pictures[name] = bars(_panels(by_recipe(found)), "accuracy on test rows")
+        return f"![accuracy of each method, mean and standard deviation over seeds]({name})\n\n{table}"
+
+    text = (
+        f"# Methods compared\n\n{view.named_sections(section)}\n\n"
         "Adapters of one recipe that differ in their seed are one line: mean ± standard deviation over the seeds, on "
         "the test rows of the tasks they were trained on. Precision, recall and F1 are weighted by class. Costs are "
-        "means.\n\n"
+        "means. Hollow bars are what others reported for GPT-2 and FinBERT; they are shown, not ranked.\n\n"
         f"## As published\n\n{published.reported_methods()}"
     )
+    return {"methods.md": text, **pictures}
+
+
+def _panels(groups: dict[Group, list[Cell]]) -> list[Bars]:
+    """Return a diagram for each task: our methods, best first, then the reported ones."""
+    panels = []
+    for task in sorted({group[0] for group in groups}, key=task_order):
+        ours = []
+        for group, cells in groups.items():
+            if group[0] == task:
+                spread = stats.over_seeds(sorted(accuracy(cell) for cell in cells))
+                ours.append(Bar(f"{group[1]}, {group[3]}", spread.mean, spread.deviation, reported=False))
+        ours.sort(key=lambda bar: (-bar.value, bar.name))
+        theirs = [
+            Bar(f"{model} {method} (reported)", value, None, reported=True)
+            for model, method, value in published.accuracies_of_methods(short(task))
+        ]
+        panels.append(Bars(short(task), (*ours[:SHOWN], *theirs)))
+    return panels
 
 
 def _table(found: Found) -> str:
