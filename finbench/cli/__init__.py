@@ -16,6 +16,7 @@ COMMANDS = {
     "finetune": "train an adapter (or a whole model) from a recipe",
     "sweep": "search recipe values on rows held out of train",
     "run": "score every base and adapter of a matrix on every task",
+    "compat": "score the same answers by the rules of other harnesses, to explain a published number",
     "leaderboard": "render the boards from the cells, or check that they are up to date",
     "predict": "label texts, lines or a CSV's column, with confidences",
     "calibrate": "fit an adapter's confidences on rows held out of its training",

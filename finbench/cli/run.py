@@ -30,10 +30,13 @@ def run(options: argparse.Namespace) -> int:
     planned = {cell.key for cell in plan.todo}
     failed = [cell for cell in plan.cells if cell.key not in planned and has_failed(folder, cell.key)]
     done = len(plan.cells) - len(plan.todo) - len(failed)
-    print(f"{matrix.name}: {len(plan.cells)} cells, {done} done, {len(plan.todo)} to score", end="")
+    print(f"{matrix.name}, --redo {options.redo}: {len(plan.cells)} cells, ", end="")
+    print(f"{done} done, {len(plan.todo)} to score", end="")
     print(_about(plan.expected_seconds) if plan.todo else "", flush=True)
     if failed:
-        print(f"  {len(failed)} failed before and are left alone; --redo failed tries them again")
+        print(
+            f"  {len(failed)} failed before and are left alone, so this run will end with 1; --redo failed tries them"
+        )
     for line in plan.left_out:
         print(f"  no cell: {line}")
     for line in plan.problems:
@@ -47,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"failed: {failure.key.title()}: {failure.error}")
     if failures:
         print(f"{len(failures)} cells failed; mend the cause and run again with --redo failed.")
-    return 1 if failures or plan.problems else 0
+    return 1 if failures or failed or plan.problems else 0  # what failed before is still no result
 
 
 def _about(seconds: float | None) -> str:
