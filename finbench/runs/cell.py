@@ -3,13 +3,13 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from finbench.records import Metric
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Enters every key; raised when a change of ours alters the numbers of an unchanged model on unchanged rows.
 ENGINE_VERSION = 1
 
@@ -74,10 +74,10 @@ class Cell:
     per_class: Mapping[str, Mapping[str, float]]
     confusion: Mapping[str, Any] | None
     unparsed_share: float
-    truncated_share: float
-    elapsed_seconds: float
-    seconds_per_row: float
-    peak_bytes: int
+    truncated_share: float | None
+    elapsed_seconds: float | None
+    seconds_per_row: float | None
+    peak_bytes: int | None
     resources: Mapping[str, Any]
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -86,6 +86,8 @@ class Cell:
     flags: Mapping[str, Any]
     adapter: Mapping[str, Any] | None
     adapter_proof: Mapping[str, Any] | None
+    rows_per_second: float | None = None
+    missing: Sequence[str] = ()
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def as_json(self) -> str:
@@ -100,5 +102,6 @@ def cell_of(record: Mapping[str, Any]) -> Cell:
     """Return the cell of a record that fits the schema."""
     values = {name: record[name] for name in _CELL_FIELDS}
     values["key"] = CellKey(**record["key"])
+    values["missing"] = tuple(record["missing"])
     values["metrics"] = {name: Metric(**metric) for name, metric in record["metrics"].items()}
     return Cell(**values)

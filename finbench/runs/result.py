@@ -41,12 +41,13 @@ def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, meas
         n_rows=len(outcomes),
         n_clusters=len({outcome.cluster for outcome in outcomes}),
         metrics=metrics,
-        per_class=_per_class(outcomes, labels),
-        confusion=_confusion(outcomes, labels),
+        per_class=per_class_of(outcomes, labels),
+        confusion=confusion_of(outcomes, labels),
         unparsed_share=metrics["unparsed"].value,
         truncated_share=measured.truncated_share,
         elapsed_seconds=elapsed,
         seconds_per_row=elapsed / len(outcomes),
+        rows_per_second=len(outcomes) / elapsed,
         peak_bytes=_peak_bytes(measured.resources),
         resources=dict(measured.resources),
         machine=provenance.machine(),
@@ -65,13 +66,15 @@ def _matrix(outcomes: Sequence[Outcome], labels: Sequence[str]) -> Any:
     return confusion([one.gold for one in outcomes], [one.prediction for one in outcomes], labels)
 
 
-def _confusion(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, Any] | None:
+def confusion_of(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, Any] | None:
+    """Return the confusion matrix of a cell, None without labels."""
     if not labels:
         return None
     return {"labels": list(labels), "matrix": _matrix(outcomes, labels).astype(int).tolist()}
 
 
-def _per_class(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, dict[str, float]]:
+def per_class_of(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return precision, recall, F1 and support by label, nothing without labels."""
     if not labels:
         return {}
     from finbench.scoring.metrics import by_class

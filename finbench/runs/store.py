@@ -15,6 +15,7 @@ from typing import Any
 from finbench.errors import FinbenchError
 from finbench.records import Outcome
 from finbench.runs.cell import SCHEMA_VERSION, Cell, CellKey, cell_of
+from finbench.runs.migrate import migrated
 from finbench.runs.schema import cell_schema, problems
 
 RESULT, FAILURE, OUTCOMES = ".json", ".failed.json", ".parquet"
@@ -165,6 +166,7 @@ def _read(path: Path) -> dict[str, Any] | str:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         return f"cannot be read as JSON ({error})"
+    record = migrated(record)
     found = _failure_problems(record) if path.name.endswith(FAILURE) else list(problems(record, cell_schema()))
     if found:
         return "; ".join(found[:3])

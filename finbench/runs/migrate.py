@@ -1,0 +1,28 @@
+"""Brings records of earlier schema versions to the present one; a file is changed in memory alone."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Record = dict[str, Any]
+
+
+def from_1_to_2(record: Record) -> Record:
+    """Add throughput, which follows from the seconds per row, and that nothing is missing."""
+    if "metrics" not in record:  # a failure has the same fields in both
+        return {**record, "schema_version": 2}
+    seconds = record.get("seconds_per_row")
+    throughput = 1 / seconds if isinstance(seconds, float) and seconds > 0 else None
+    return {**record, "schema_version": 2, "rows_per_second": throughput, "missing": []}
+
+
+MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {1: from_1_to_2}
+
+
+def migrated(record: Any) -> Any:
+    """Return the record at the present version; what is no record, or of a version unknown here, as it is."""
+    while isinstance(record, dict):
+        version = record.get("schema_version")
+        if not isinstance(version, int) or (step := MIGRATIONS.get(version)) is None:
+            break
+        record = step(record)
+    return record
