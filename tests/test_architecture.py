@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "resources": set(),
     "runs": {"models", "resources", "data", "scoring", "adapters", "tasks"},
     "leaderboard": {"runs"},
+    "interchange": {"runs", "scoring", "data"},
     "server": {"models", "adapters", "scoring", "tasks", "data"},
 }
 FREE = {"paths", "errors", "records", "__init__"}

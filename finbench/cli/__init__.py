@@ -18,6 +18,8 @@ COMMANDS = {
     "run": "score every base and adapter of a matrix on every task",
     "compat": "score the same answers by the rules of other harnesses, to explain a published number",
     "leaderboard": "render the boards from the cells, or check that they are up to date",
+    "export": "write cells as CSV, lm-eval results, a hub's model index or Every Eval Ever records",
+    "import-results": "turn results of plain lm_eval into cells, marked with what they cannot prove",
     "predict": "label texts, lines or a CSV's column, with confidences",
     "calibrate": "fit an adapter's confidences on rows held out of its training",
     "serve": "offer a page and an /analyze endpoint",

@@ -21,6 +21,8 @@ def _known() -> dict[str, Any]:
 def flags(cell: Cell) -> list[str]:
     """Return the remarks on a cell, gravest first; none of them needs the rows' outcomes."""
     found = []
+    if cell.missing:
+        found.append(f"imported, without proof of {', '.join(cell.missing)}")
     if cell.adapter_proof is not None and not cell.adapter_proof["changed"]:
         found.append("THE ADAPTER CHANGED NO LOGIT")
     found += [f"the base has seen this test set: {one['why']}" for one in _known()["seen"] if _is_about(one, cell)]

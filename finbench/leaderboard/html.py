@@ -35,6 +35,7 @@ def html_page(view: View) -> str:
 
 def _line(condition: Condition, entry: Entry, cell: Cell, remarks: list[str]) -> dict[str, Any]:
     interval, f1 = accuracy_interval(cell), cell.metrics.get("f1_weighted")
+    size = cell.adapter["size_bytes"] if cell.adapter else None
     return {
         "task": short(cell.key.task),
         "entry": entry.title(),
@@ -43,9 +44,9 @@ def _line(condition: Condition, entry: Entry, cell: Cell, remarks: list[str]) ->
         "low": round(interval.low, 4),
         "high": round(interval.high, 4),
         "f1": round(f1.value, 4) if f1 else None,
-        "seconds": round(cell.seconds_per_row, 5),
-        "memory": round(cell.peak_bytes / 2**30, 3),
-        "adapter": round(cell.adapter["size_bytes"] / 2**20, 3) if cell.adapter else None,
+        "seconds": round(cell.seconds_per_row, 5) if cell.seconds_per_row is not None else None,
+        "memory": round(cell.peak_bytes / 2**30, 3) if cell.peak_bytes is not None else None,
+        "adapter": round(size / 2**20, 3) if size is not None else None,
         "condition": condition.heading() or "whole test sets",
         "flags": remarks,
         "proof": _proof(cell),

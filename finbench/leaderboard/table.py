@@ -122,6 +122,22 @@ def accuracy(cell: Cell) -> float:
     return cell.metrics["accuracy"].value
 
 
+def seconds(cell: Cell) -> str:
+    """Return seconds per row as boards show them, a dash where nobody measured."""
+    return f"{cell.seconds_per_row:.4f}" if cell.seconds_per_row is not None else "–"
+
+
+def gibibytes(cell: Cell) -> str:
+    """Return peak memory in GiB as boards show it, a dash where nobody measured."""
+    return f"{cell.peak_bytes / 2**30:.2f}" if cell.peak_bytes is not None else "–"
+
+
+def mebibytes(cell: Cell) -> str:
+    """Return the adapter's size in MiB as boards show it, a dash where there is none or nobody knows."""
+    size = cell.adapter["size_bytes"] if cell.adapter else None
+    return f"{size / 2**20:.2f}" if size is not None else "–"
+
+
 def tasks_of(found: Found) -> list[str]:
     """Return the tasks in the order of the published tables."""
     return sorted({task for _, task in found}, key=task_order)

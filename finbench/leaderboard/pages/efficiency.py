@@ -3,7 +3,17 @@
 from collections.abc import Iterable
 
 from finbench.leaderboard import published
-from finbench.leaderboard.table import Entry, Found, headless_bases, markdown, matrix, record_of
+from finbench.leaderboard.table import (
+    Entry,
+    Found,
+    gibibytes,
+    headless_bases,
+    markdown,
+    matrix,
+    mebibytes,
+    record_of,
+    seconds,
+)
 from finbench.leaderboard.view import View
 from finbench.runs.cell import Cell
 
@@ -12,7 +22,7 @@ def page(view: View) -> str:
     """Return the page of costs."""
 
     def cost(cell: Cell) -> str:
-        return f"{cell.seconds_per_row:.4f} s, {cell.peak_bytes / 2**30:.2f} GiB"
+        return f"{seconds(cell)} s, {gibibytes(cell)} GiB"
 
     scoring = view.sections(lambda found: matrix(found, cost, headless_bases(found)))
     training = view.sections(_training)
@@ -41,18 +51,19 @@ def _line(entry: Entry, cells: list[Cell]) -> list[str]:
     resources, parameters, recipe = (record.get(name) or {} for name in ("resources", "parameters", "recipe"))
     hours, on_gpu = resources.get("gpu_hours"), resources.get("gpu_peak_allocated_bytes")
     own = [cell for cell in cells if cell.key.task in record.get("tasks", ())] or cells
+    measured = [cell.seconds_per_row for cell in own if cell.seconds_per_row is not None]
     return [
         entry.title(),
         adapter["method"],
         ", ".join(task.removeprefix("fin_") for task in record.get("tasks", ())) or "–",
         f"{recipe['batch_size']} x {recipe.get('gradient_accumulation', 1)}" if "batch_size" in recipe else "–",
         f"{parameters['trainable']:,}" if parameters else "–",
-        f"{adapter['size_bytes'] / 2**20:.2f}",
+        mebibytes(cells[0]),
         f"{resources['elapsed_seconds']:.0f}" if resources else "–",
         f"{hours:.3f}" if hours else "no GPU",
         f"{sum(on_gpu) / 2**30:.2f}" if on_gpu else "no GPU",
         f"{resources['resident_peak_bytes'] / 2**30:.2f}" if resources else "–",
-        f"{sum(cell.seconds_per_row for cell in own) / len(own):.4f}",
+        f"{sum(measured) / len(measured):.4f}" if measured else "–",
     ]
 
 
@@ -61,5 +72,6 @@ def _machines(cells: Iterable[Cell]) -> str:
         f"{cell.machine['cpu']}, {cell.machine['cores']} cores, "
         f"{cell.machine['memory_bytes'] / 2**30:.0f} GiB" + "".join(f", {gpu}" for gpu in cell.machine["gpus"])
         for cell in cells
+        if "machine" not in cell.missing
     }
     return "".join(f"Scored on: {machine}.\n" for machine in sorted(seen)) + "\n" if seen else ""

@@ -6,7 +6,20 @@ from dataclasses import dataclass, replace
 from finbench.leaderboard import stats
 from finbench.leaderboard.flags import with_outcomes
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
-from finbench.leaderboard.table import Entry, Found, accuracy, markdown, needs_head, of_task, record_of, short, tasks_of
+from finbench.leaderboard.table import (
+    Entry,
+    Found,
+    accuracy,
+    gibibytes,
+    markdown,
+    mebibytes,
+    needs_head,
+    of_task,
+    record_of,
+    seconds,
+    short,
+    tasks_of,
+)
 from finbench.leaderboard.view import View
 from finbench.runs.cell import Cell
 
@@ -107,10 +120,10 @@ def _cost(one: Best, outcomes: Outcomes) -> list[str]:
     return [
         short(one.task),
         one.entry.title(),
-        f"{cell.adapter['size_bytes'] / 2**20:.2f} MiB" if cell.adapter else "–",
+        f"{mebibytes(cell)} MiB" if cell.adapter else "–",
         f"{training:.0f} s" if training is not None else "–",
-        f"{cell.seconds_per_row:.4f} s/row",
-        f"{cell.peak_bytes / 2**30:.2f} GiB",
+        f"{seconds(cell)} s/row",
+        f"{gibibytes(cell)} GiB",
         f"{cell.n_rows} ({cell.n_clusters})",
         "; ".join(with_outcomes(cell, outcomes)) or "–",
     ]

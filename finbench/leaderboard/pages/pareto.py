@@ -1,7 +1,18 @@
 """Quality against cost: for each task what no other entry beats in both, marked, with a picture."""
 
 from finbench.leaderboard.plots import Panel, Point, scatter
-from finbench.leaderboard.table import Entry, Found, accuracy, markdown, of_task, short, tasks_of
+from finbench.leaderboard.table import (
+    Entry,
+    Found,
+    accuracy,
+    gibibytes,
+    markdown,
+    mebibytes,
+    of_task,
+    seconds,
+    short,
+    tasks_of,
+)
 from finbench.leaderboard.view import View
 from finbench.runs.cell import Cell
 
@@ -30,6 +41,8 @@ def front(cells: dict[Entry, Cell]) -> set[Entry]:
     best, kept = -1.0, set()
     by_cost: dict[float, list[Entry]] = {}
     for entry, cell in cells.items():
+        if cell.seconds_per_row is None:  # an imported result, whose cost nobody measured
+            continue
         by_cost.setdefault(cell.seconds_per_row, []).append(entry)
     for cost in sorted(by_cost):
         highest = max(accuracy(cells[entry]) for entry in by_cost[cost])
@@ -50,8 +63,7 @@ def _table(found: Found) -> str:
 
 
 def _line(task: str, entry: Entry, cell: Cell, is_front: bool) -> list[str]:
-    size = f"{cell.adapter['size_bytes'] / 2**20:.2f}" if cell.adapter else "–"
-    cost = [f"{accuracy(cell):.4f}", f"{cell.seconds_per_row:.4f}", f"{cell.peak_bytes / 2**30:.2f}", size]
+    cost = [f"{accuracy(cell):.4f}", seconds(cell), gibibytes(cell), mebibytes(cell)]
     return [short(task), "◆" if is_front else "", entry.title(), *cost]
 
 
@@ -59,5 +71,9 @@ def _panel(found: Found, task: str) -> Panel:
     cells = of_task(found, task)
     kept = front(cells)
     shown = [entry for n, entry in enumerate(cells) if n < LISTED or entry in kept]
-    points = [Point(cells[e].seconds_per_row, accuracy(cells[e]), e.title(), e in kept) for e in shown]
+    points = [
+        Point(cost, accuracy(cells[e]), e.title(), e in kept)
+        for e in shown
+        if (cost := cells[e].seconds_per_row) is not None
+    ]
     return Panel(short(task), tuple(points))
