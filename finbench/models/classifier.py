@@ -48,6 +48,7 @@ class ClassifierLM(LM):
         tokenizer: Any = None,
         load_in_8bit: bool = False,
         load_in_4bit: bool = False,
+        use_safetensors: bool | None = None,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -57,7 +58,11 @@ class ClassifierLM(LM):
         if isinstance(pretrained, str):
             if unknown := [name for name in settings if not name.startswith(("bnb_", "llm_int8_"))]:
                 raise FinbenchError(f"hf-classifier has no argument {', '.join(unknown)}.")
-            options = {"dtype": dtype, **quantisation(load_in_8bit, load_in_4bit, settings)}
+            options = {
+                "dtype": dtype,
+                "use_safetensors": use_safetensors,
+                **quantisation(load_in_8bit, load_in_4bit, settings),
+            }
             model, tokenizer, names = load_classifier(pretrained, peft, names, revision or "main", options)
             if not (load_in_8bit or load_in_4bit):
                 model = model.to(_available(device))

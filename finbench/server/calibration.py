@@ -112,9 +112,10 @@ def draw(logits: np.ndarray, golds: np.ndarray, found: Calibration, path: Path) 
     for axis, (title, temperature, error) in zip(axes, sides, strict=True):
         points = bins(softmax(logits, temperature), golds)
         axis.plot([0, 1], [0, 1], "--", color="grey", label="perfect")
-        axis.bar([p[0] for p in points], [p[1] for p in points], width=0.9 / BINS, alpha=0.7, label="rows")
-        for confidence, accuracy, count in points:
-            axis.text(confidence, accuracy + 0.01, str(count), ha="center", fontsize=7)
+        middles = [(min(int(confidence * BINS), BINS - 1) + 0.5) / BINS for confidence, _, _ in points]
+        axis.bar(middles, [accuracy for _, accuracy, _ in points], width=0.9 / BINS, alpha=0.7, label="rows")
+        for middle, (_, accuracy, count) in zip(middles, points, strict=True):
+            axis.text(middle, accuracy + 0.01, str(count), ha="center", fontsize=7)
         axis.set(xlabel="confidence", title=f"{title}: expected error {error:.3f}", xlim=(0, 1), ylim=(0, 1.08))
     axes[0].set_ylabel("accuracy")
     axes[0].legend(loc="upper left")

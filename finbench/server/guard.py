@@ -1,5 +1,6 @@
 """What every request passes: a limit of its body's bytes, its declared kind, and the headers that bind a browser."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -14,6 +15,8 @@ POLICY = (
 )
 # Swagger UI styles its elements in place.
 DOCS_POLICY = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+
+BODY_SECONDS = 20.0  # for each part of a body: who sends slower holds a connection for nothing
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -47,7 +50,11 @@ class BodyLimit:
         declared = headers.get("content-length", "0")
         body = b"" if not declared.isdigit() or int(declared) <= self._limit else None
         while body is not None:
-            message = await receive()
+            try:
+                message = await asyncio.wait_for(receive(), BODY_SECONDS)
+            except TimeoutError:
+                refusal = JSONResponse({"detail": "the body did not arrive in time"}, 408)
+                return await refusal(scope, receive, send)
             if message["type"] == "http.disconnect":
                 return None
             body += message.get("body", b"")

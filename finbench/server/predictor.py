@@ -124,6 +124,7 @@ def _load(base: str, peft: str | None, made: Any, options: dict[str, Any]) -> An
 
     logging.set_verbosity_error()  # it reports a head that is missing from the base, which the adapter brings
     logging.disable_progress_bar()
+    options = {**options, "use_safetensors": True}  # a pickle can run code as it is read
     try:
         heads = AutoConfig.from_pretrained(base, revision=options["revision"]).architectures or []
         classifies = made.task_type == "SEQ_CLS" if made is not None else "SequenceClassification" in " ".join(heads)

@@ -2,12 +2,16 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from finbench.errors import FinbenchError
 from finbench.models.fast import FastLM
 from finbench.server.predictor import Predictor
 from finbench.tasks import load_tasks
@@ -52,3 +56,14 @@ def test_a_causal_models_confidences_are_those_of_its_scores(gpt2: Path, causal_
     assert predictor.logits([doc["text"]])[0] == pytest.approx(scores, abs=1e-4)
     several = predictor.predict([other["text"] for other in task.eval_docs])
     assert several[3].scores == pytest.approx(predictor.predict([doc["text"]])[0].scores, abs=1e-4)
+
+
+def test_weights_that_could_run_code_are_refused(bert: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(bert, tmp_path / "pickled")
+    weights = base / "model.safetensors"
+    torch.save(load_file(weights), base / "pytorch_model.bin")
+    weights.unlink()
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "architectures": ["BertForSequenceClassification"]}))
+    with pytest.raises(FinbenchError, match="safetensors"):
+        Predictor(str(base))
