@@ -108,7 +108,7 @@ def _cell(record: Mapping[str, Any], task: str, logged: Logged | None) -> Cell:
     n_rows = len(outcomes) if logged else int(record["n-samples"][task]["effective"])
     missing = [*NEVER, *(["adapter_sha256", "adapter.record"] if key.adapter else [])]
     missing += [] if logged else ["rows_sha256", "n_clusters", "per_class", "confusion"]
-    method = {"name": key.adapter, "method": "unknown", "size_bytes": None, "record": {}}
+    method: dict[str, Any] = {"name": key.adapter, "method": "unknown", "size_bytes": None, "record": {}}
     return Cell(
         key=key,
         created=datetime.fromtimestamp(float(record["date"]), UTC).isoformat(timespec="seconds"),

@@ -194,7 +194,9 @@ def expected_seconds(todo: Iterable[Planned], earlier: Iterable[Cell]) -> float 
     """
     speeds: dict[tuple[str, str], list[float]] = {}
     for cell in earlier:
-        for base in (cell.key.base, "") if cell.seconds_per_row is not None else ():
+        if cell.seconds_per_row is None:  # an imported result
+            continue
+        for base in (cell.key.base, ""):
             speeds.setdefault((cell.key.task, base), []).append(cell.seconds_per_row)
     total = 0.0
     for planned in todo:
