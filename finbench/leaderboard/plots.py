@@ -52,15 +52,19 @@ def bars(panels: Sequence[Bars], x_name: str) -> str:
     columns = min(2, max(len(panels), 1))
     height = 46 + BAR * max((len(panel.bars) for panel in panels), default=0) + 34
     width, lines = 2 * NAMES + 320, math.ceil(len(panels) / columns)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{columns * width}" height="{lines * height}" '
-        f'viewBox="0 0 {columns * width} {lines * height}" font-family="sans-serif" font-size="11">',
-        '<rect width="100%" height="100%" fill="white"/>',
-    ]
+    parts = _opening(columns * width, lines * height)
     for n, panel in enumerate(panels):
         parts.append(f'<g transform="translate({n % columns * width},{n // columns * height})">')
         parts += [*_bar_lines(panel, width, x_name), "</g>"]
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _opening(width: int, height: int) -> list[str]:
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" font-size="11">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
 
 
 def _bar_lines(panel: Bars, width: int, x_name: str) -> Iterator[str]:
@@ -93,11 +97,7 @@ def scatter(panels: Sequence[Panel], x_name: str, y_name: str) -> str:
     """Return an SVG with one diagram a panel: x logarithmic, y from 0 to 1, marked points joined; names on hover."""
     columns = min(COLUMNS, max(len(panels), 1))
     lines = math.ceil(len(panels) / columns)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{columns * WIDTH}" height="{lines * HEIGHT}" '
-        f'viewBox="0 0 {columns * WIDTH} {lines * HEIGHT}" font-family="sans-serif" font-size="11">',
-        '<rect width="100%" height="100%" fill="white"/>',
-    ]
+    parts = _opening(columns * WIDTH, lines * HEIGHT)
     for n, panel in enumerate(panels):
         parts.append(f'<g transform="translate({n % columns * WIDTH},{n // columns * HEIGHT})">')
         parts += [*_frame(panel.title, x_name, y_name), *_points(panel.points), "</g>"]
