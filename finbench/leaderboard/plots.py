@@ -87,8 +87,8 @@ def _bar_lines(panel: Bars, width: int, x_name: str) -> Iterator[str]:
         yield f'<rect x="{left}" y="{y}" width="{across(bar.value) - left:.1f}" height="{BAR - 6}" {fill}/>'
         spread = bar.deviation or 0.0
         if spread:
-            low, high, middle = across(bar.value - spread), across(bar.value + spread), y + (BAR - 6) / 2
-            yield f'<path d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {y + 2}v8M{high:.1f} {y + 2}v8" stroke="black"/>'
+            low, high, centre = across(bar.value - spread), across(bar.value + spread), y + (BAR - 6) / 2
+            yield f'<path d="M{low:.1f} {centre}H{high:.1f}M{low:.1f} {y + 2}v8M{high:.1f} {y + 2}v8" stroke="black"/>'
         told = f"{bar.value:.3f}" + (f" ± {spread:.3f}" if bar.deviation is not None else "")
         yield f'<text x="{across(bar.value + spread) + 5:.1f}" y="{y + 11}">{told}</text>'
 
