@@ -38,8 +38,11 @@ def problems(value: Any, schema: Mapping[str, Any], where: str = "") -> Iterator
     if isinstance(value, dict):
         yield from _object_problems(value, schema, where)
     elif isinstance(value, list) and "items" in schema:
+        rule = schema["items"]
+        wanted = rule.get("type", "")
         for n, item in enumerate(value):
-            yield from problems(item, schema["items"], f"{where}[{n}]")
+            if _SCALARS.get(type(item)) != wanted:  # the shortcut of objects: matrices are most of a file's values
+                yield from problems(item, rule, f"{where}[{n}]")
 
 
 def _object_problems(value: dict[str, Any], schema: Mapping[str, Any], where: str) -> Iterator[str]:

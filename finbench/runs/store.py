@@ -167,12 +167,19 @@ def _read(path: Path) -> dict[str, Any] | str:
     except (OSError, ValueError) as error:
         return f"cannot be read as JSON ({error})"
     record = migrated(record)
+    if later := _later_version(record):
+        return f"schema_version is {later}, this finbench reads up to {SCHEMA_VERSION}: a later one wrote it, upgrade"
     found = _failure_problems(record) if path.name.endswith(FAILURE) else list(problems(record, cell_schema()))
     if found:
         return "; ".join(found[:3])
     if not path.name.removesuffix(FAILURE).removesuffix(RESULT).endswith(CellKey(**record["key"]).digest()):
         return "its key does not belong to its name: it was edited or renamed"
     return record if isinstance(record, dict) else "it is no object"
+
+
+def _later_version(record: Any) -> int | None:
+    version = record.get("schema_version") if isinstance(record, dict) else None
+    return version if isinstance(version, int) and version > SCHEMA_VERSION else None
 
 
 def _failure_problems(record: Any) -> list[str]:

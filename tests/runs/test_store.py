@@ -1,8 +1,10 @@
 """The folder of cells: whole files only, names that follow from keys, and nothing broken passed over in silence."""
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -47,6 +49,16 @@ def test_free_answers_are_kept_as_hashes(tmp_path: Path) -> None:
     assert first.gold == first.prediction != "us-gaap:Assets" and second.prediction == "" and second.gold != "12"
 
 
+def test_every_field_of_a_cell_is_described() -> None:
+    def bare(schema: Mapping[str, Any], where: str) -> Iterator[str]:
+        for name, one in schema.get("properties", {}).items():
+            if "description" not in one:
+                yield where + name
+            yield from bare(one, f"{where}{name}.")
+
+    assert list(bare(cell_schema(), "")) == []
+
+
 def test_a_write_that_dies_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -78,9 +90,12 @@ def test_another_key_is_another_file(change: dict[str, object], tmp_path: Path) 
         (lambda record: record.pop("metrics"), "metrics is missing"),
         (lambda record: record["key"].update(limit="all"), "key.limit is a str"),
         (lambda record: record.update(surprise=1), "surprise is unknown"),
-        (lambda record: record.update(schema_version=7), "schema_version is 7"),
+        (lambda record: record.update(schema_version=7), "a later one wrote it, upgrade"),
+        (lambda record: record.update(schema_version=0), "schema_version is 0, not one of"),
         (lambda record: record["metrics"]["accuracy"].update(value=None), "metrics.accuracy.value is a NoneType"),
         (lambda record: record["confusion"]["matrix"][0].append(0.5), "confusion.matrix[0][3] is a float"),
+        (lambda record: record["confusion"]["matrix"][0].append(True), "confusion.matrix[0][3] is a bool"),
+        (lambda record: record["confusion"]["labels"].append(1), "confusion.labels[2] is a int"),
         (lambda record: record["key"].update(limit=7), "its key does not belong to its name"),
     ],
 )
