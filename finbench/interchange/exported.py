@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +16,20 @@ UNBOUNDED_BELOW = ("mcc",)
 
 
 def by_model(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
-    """Return the cells by model, named as folders; what was scored otherwise (capped, cleaned) is another model's."""
+    """Return the cells by model, named as folders, each task once in a folder.
+
+    What was scored otherwise (capped, cleaned, on sample rows) is another model's, as is a second result of a task,
+    such as with another shot: one must not pass for the other, nor overwrite it.
+    """
     groups: dict[tuple[object, ...], list[Cell]] = {}
+    seen: Counter[tuple[object, ...]] = Counter()
     for cell in cells:
         key = cell.key
-        groups.setdefault(
-            (key.base, key.base_sha256, key.adapter, key.adapter_sha256, key.precision, key.engine, key.limit)
-            + (key.clean, key.truncate, cell.title),
-            [],
-        ).append(cell)
+        model = (key.base, key.base_revision, key.base_sha256, key.adapter, key.adapter_sha256, key.precision)
+        how = (key.engine, key.limit, key.clean, key.truncate, cell.title, bool(cell.flags.get("sample_rows")))
+        task = (*model, *how, key.task)
+        groups.setdefault((*model, *how, seen[task]), []).append(cell)
+        seen[task] += 1
     named: dict[str, list[Cell]] = {}
     for group in groups.values():
         name = wanted = slug(model_name(group[0].key))

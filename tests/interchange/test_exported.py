@@ -46,8 +46,11 @@ def test_the_hub_reads_the_model_index(cell: Cell, tmp_path: Path) -> None:
 
 
 def test_every_eval_ever_is_valid(cell: Cell, tmp_path: Path) -> None:
-    (path,) = export([cell, replace(cell, source="hub:owner/rows@abc")], "every-eval-ever", tmp_path)
+    hub = replace(cell, key=replace(cell.key, task="fin_fpb"), source="hub:owner/rows@abc")
+    (path,) = export([cell, hub], "every-eval-ever", tmp_path)
     record = json.loads(path.read_text())
+    places = {one["evaluation_name"]: one["source_data"]["source_type"] for one in record["evaluation_results"]}
+    assert places == {"fin_headline": "other", "fin_fpb": "hf_dataset"}
     scores = {one["metric_config"]["metric_id"]: one["score_details"]["score"] for one in record["evaluation_results"]}
     assert scores == {name: metric.value for name, metric in cell.metrics.items()}
     schema = ROOT.parent / "shared" / "schemas" / "eval.schema.json"
@@ -69,6 +72,15 @@ def test_models_that_differ_share_no_file(cell: Cell) -> None:
     anew = replace(cell, key=replace(cell.key, adapter_sha256="another"))
     capped = replace(cell, key=replace(cell.key, limit=5))
     assert [len(group) for group in by_model([cell, anew, capped]).values()] == [1, 1, 1]
+
+
+def test_a_second_result_of_a_task_is_not_lost(cell: Cell, tmp_path: Path) -> None:
+    no_shot = replace(cell, key=replace(cell.key, num_fewshot=0))
+    other = replace(cell, key=replace(cell.key, task="fin_fpb"))
+    sample = replace(cell, flags={**cell.flags, "sample_rows": not cell.flags["sample_rows"]})
+    paths = export([cell, no_shot, other, sample], "lm-eval", tmp_path)
+    shots = [json.loads(path.read_text())["n-shot"] for path in paths]
+    assert sorted(map(len, shots)) == [1, 1, 2] and {"fin_headline": 0} in shots
 
 
 def test_the_command_names_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
