@@ -15,6 +15,7 @@ COMMANDS = {
     "validate": "check task YAMLs, naming what is wrong and where",
     "finetune": "train an adapter (or a whole model) from a recipe",
     "sweep": "search recipe values on rows held out of train",
+    "plan": "say what memory, time and money a recipe or a matrix will take",
     "run": "score every base and adapter of a matrix on every task",
     "compat": "score the same answers by the rules of other harnesses, to explain a published number",
     "leaderboard": "render the boards from the cells, or check that they are up to date",

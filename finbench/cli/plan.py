@@ -1,0 +1,171 @@
+"""`finbench plan RECIPE|MATRIX [--gpu 4x48GB]`: memory, time and money, before anything is loaded."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finbench.errors import FinbenchError
+
+if TYPE_CHECKING:
+    from finbench.resources.plan import Job
+
+PARTS = ("weights", "adapter", "gradients", "optimizer", "activations", "logits", "cache")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's flags."""
+    parser.add_argument("file", type=Path, help="a recipe's or a matrix's YAML")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings over the recipe's own")
+    parser.add_argument("--gpu", default="", help="devices, such as 4x48GB (a GB is 2^30 bytes here)")
+    parser.add_argument("--price", type=float, help="of one device for an hour, to see money")
+    parser.add_argument("--strategy", choices=("ddp", "zero2", "zero3", "pipeline"), help="only this one")
+    parser.add_argument("--tflops", type=float, help="peak of one device; by default this machine's is measured")
+    parser.add_argument("--mfu", type=float, default=0.4, help="share of the peak assumed to be reached (default 0.4)")
+    parser.add_argument("--tokens", type=int, help="of the longest row, where the tasks' own guess is wrong")
+    parser.add_argument(
+        "--double-quantisation", action="store_true", help="4 bits: scales quantised too (bnb_4bit_use_double_quant)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the plan; 1 if something does not fit."""
+    import yaml
+
+    from finbench.resources.plan import matmul_tflops
+
+    devices, device_bytes = _devices(options.gpu)
+    for name in ("mfu", "tflops", "tokens"):
+        if getattr(options, name) is not None and getattr(options, name) <= 0:
+            raise FinbenchError(f"--{name} must be above 0 (given: {getattr(options, name)}).")
+    measured = options.tflops is None
+    rate = (options.tflops or matmul_tflops()) * 1e12 * options.mfu
+    try:
+        given = yaml.safe_load(options.file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise FinbenchError(f"{options.file} cannot be read: {error}") from error
+    plan = _matrix if isinstance(given, dict) and "bases" in given else _recipe
+    fits = plan(options, devices, device_bytes, rate)
+    source = "this machine's measured matrix products" if measured else f"{options.tflops:g} TFLOP/s given"
+    print(f"\nTime assumes {options.mfu:.0%} of {source}, every row as long as the longest: an estimate from above.")
+    return 0 if fits else 1
+
+
+def _devices(text: str) -> tuple[int, int | None]:
+    if not text:
+        return 1, None
+    match = re.fullmatch(r"(?:([1-9]\d*)x)?(\d+(?:\.\d+)?)GB", text)
+    if not match:
+        raise FinbenchError(f"--gpu {text!r} is not understood: write 4x48GB.")
+    return int(match[1] or 1), int(float(match[2]) * 2**30)
+
+
+def _recipe(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:
+    from finbench.resources.plan import STRATEGIES, flops, memory, suggestions
+    from finbench.resources.task_sizes import sizes
+    from finetune.recipe import read_recipe
+
+    recipe = read_recipe(options.file, options.settings)
+    tasks = sizes(recipe.tasks)
+    shares = recipe.task_type == "causal" and recipe.prefix_sharing == "auto"
+    shared = min(size.shared for size in tasks.values()) if shares else 0
+    tokens = options.tokens or recipe.max_length or max(size.tokens for size in tasks.values())
+    shared = shared if shared < tokens else 0
+    job = _training(recipe, tokens, shared, options.double_quantisation)
+    print(f"{recipe.base}, {recipe.method}, {job.trainable:,} trained parameters; ", end="")
+    print(
+        f"adapter {2 * job.adapter / 2**20:.1f} MiB in 16 bits, {4 * job.adapter / 2**20:.1f} MiB as trained (float32)"
+    )
+    rows = sum(min(size.train, recipe.limit or size.train) for size in tasks.values()) * (1 - recipe.validation_share)
+    passes = rows * recipe.epochs
+    if recipe.max_steps:
+        passes = min(passes, recipe.max_steps * recipe.batch_size * recipe.gradient_accumulation * devices)
+    hours = flops(job, passes, shared) / rate / devices / 3600
+    print(f"{passes:,.0f} row passes of at most {tokens} tokens, {shared} shared, batch {recipe.batch_size} a device\n")
+    print(f"| strategy, GiB a device | {' | '.join(PARTS)} | total | fits |\n|{'---|' * (len(PARTS) + 3)}")
+    fitting, advice = False, []
+    for strategy in [options.strategy] if options.strategy else STRATEGIES if devices > 1 else ("ddp",):
+        needed = memory(job, strategy, devices)
+        cells = " | ".join(f"{getattr(needed, part) / 2**30:.2f}" for part in PARTS)
+        fit = device_bytes is None or needed.total <= device_bytes
+        fitting |= fit
+        print(f"| {strategy} | {cells} | {needed.total / 2**30:.2f} | {_says(fit, device_bytes)} |")
+        if device_bytes is not None and not fit:
+            advice.append(f"{strategy} would fit with: {'; '.join(suggestions(job, strategy, devices, device_bytes))}")
+    print("\n" + "\n".join([*advice, f"about {hours:.2f} h on {devices} device(s){_money(options, hours * devices)}"]))
+    return fitting
+
+
+def _training(recipe: Any, tokens: int, shared: int, double: bool) -> "Job":
+    """Return the recipe as the planner takes it; the method itself, applied to shapes, says what it trains."""
+    import torch
+
+    from finbench.resources.activations import saved_bytes
+    from finbench.resources.plan import Job
+    from finbench.resources.shapes import meta_model, shape_of
+    from finetune.methods import apply
+
+    model = meta_model(recipe.base, recipe.revision, recipe.task_type, 3 if recipe.task_type == "classifier" else 0)
+    precision = recipe.precision if recipe.bits or recipe.method != "full" else "float32"
+    model = model.to(getattr(torch, precision))
+    shape = shape_of(model)
+    with torch.device("meta"):
+        adapted = apply(model, recipe)
+    trainable = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+    answer = 1 if recipe.task_type != "classifier" else 0
+    one, two = (saved_bytes(adapted, rows, tokens, shared, answer) for rows in (1, 2))
+    return Job(
+        shape, precision, recipe.bits, double, recipe.batch_size, tokens, answer, trainable,
+        0 if recipe.method == "full" else trainable, lambda rows: one + (rows - 1) * (two - one),
+        recipe.gradient_checkpointing,
+    )  # fmt: skip
+
+
+def _matrix(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:
+    from finbench.resources.plan import Job, flops, largest_batch, memory
+    from finbench.resources.shapes import meta_model, shape_of
+    from finbench.resources.task_sizes import sizes
+    from finbench.runs.matrix import read_matrix
+
+    matrix = read_matrix(options.file)
+    strategy = options.strategy or "ddp"
+    print("| base | adapter | task | weights GiB | cache GiB | total GiB a device | largest batch | hours | fits |")
+    print(f"|{'---|' * 9}")
+    fitting, total = True, 0.0
+    for base in matrix.bases:
+        kind = "classifier" if base.model == "hf-classifier" else "causal"
+        shape = shape_of(meta_model(base.base, base.revision, kind))
+        for adapter in ([""] if base.score_base else []) + list(base.adapters):
+            for task, size in sizes(base.tasks or matrix.tasks).items():
+                tokens = options.tokens or size.tokens
+                answer = 1 if kind == "causal" else 0
+                job = Job(
+                    shape, base.dtype, base.bits, options.double_quantisation, matrix.batch_size, tokens, answer, 0,
+                    _stored_parameters(adapter), lambda rows: 0,
+                )  # fmt: skip
+                shared = size.shared if base.model == "hf-fast" and size.shared < tokens else 0
+                hours = flops(job, min(size.test, matrix.limit or size.test), shared) / rate / 3600
+                total += hours
+                needed = memory(job, strategy, devices)
+                fit = device_bytes is None or needed.total <= device_bytes
+                fitting &= fit
+                batch = largest_batch(job, strategy, devices, device_bytes) if device_bytes is not None else "-"
+                sizes_gib = f"{needed.weights / 2**30:.2f} | {needed.cache / 2**30:.2f} | {needed.total / 2**30:.2f}"
+                print(f"| {base.name} | {Path(adapter).name or '-'} | {task} | {sizes_gib} ", end="")
+                print(f"| {batch} | {hours:.3f} | {_says(fit, device_bytes)} |")
+    print(f"\nabout {total:.2f} h of one device{_money(options, total)}")
+    return fitting
+
+
+def _stored_parameters(adapter: str) -> int:
+    """Return an adapter's parameters by the size of its file (float32); an id on the hub counts as none."""
+    file = Path(adapter) / "adapter_model.safetensors"
+    return file.stat().st_size // 4 if adapter and file.is_file() else 0
+
+
+def _says(fits: bool, device_bytes: int | None) -> str:
+    return "-" if device_bytes is None else "yes" if fits else "no"
+
+
+def _money(options: argparse.Namespace, device_hours: float) -> str:
+    return "" if options.price is None else f", {device_hours * options.price:.2f} at {options.price:g} an hour"
