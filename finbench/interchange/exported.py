@@ -12,7 +12,7 @@ from typing import Any
 from finbench.runs.cell import Cell, CellKey, slug
 
 LOWER_IS_BETTER = ("unparsed",)
-UNBOUNDED_BELOW = ("mcc",)
+FROM_MINUS_ONE = ("mcc",)
 
 
 def by_model(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
@@ -187,7 +187,7 @@ def _eee_result(cell: Cell, name: str) -> dict[str, Any]:
             "metric_name": name,
             "lower_is_better": name in LOWER_IS_BETTER,
             "score_type": "continuous",
-            "min_score": -1.0 if name in UNBOUNDED_BELOW else 0.0,
+            "min_score": -1.0 if name in FROM_MINUS_ONE else 0.0,
             "max_score": 1.0,
         },
         "score_details": details,
