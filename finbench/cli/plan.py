@@ -122,13 +122,13 @@ def _training(recipe: Any, tokens: int, shared: int, double: bool) -> "Job":
 
 
 def _matrix(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:
-    from finbench.resources.plan import Job, flops, largest_batch, memory
+    from finbench.resources.plan import Job, Strategy, flops, largest_batch, memory
     from finbench.resources.shapes import meta_model, shape_of
     from finbench.resources.task_sizes import sizes
     from finbench.runs.matrix import read_matrix
 
     matrix = read_matrix(options.file)
-    strategy = options.strategy or "ddp"
+    strategy: Strategy = options.strategy or "ddp"
     print("| base | adapter | task | weights GiB | cache GiB | total GiB a device | largest batch | hours | fits |")
     print(f"|{'---|' * 9}")
     fitting, total = True, 0.0
