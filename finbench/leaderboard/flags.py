@@ -57,7 +57,7 @@ def with_outcomes(cell: Cell, outcomes: Outcomes) -> list[str]:
 
 def has_price_question(cell: Cell) -> bool:
     """Say whether a ninth of the cell's rows are those whose published labels contradict the gold annotation."""
-    return cell.key.task in _known()["price_question"] and cell.source in ("hub", "folder")
+    return cell.key.task in _known()["price_question"] and cell.source.partition(":")[0] in ("hub", "folder")
 
 
 def _is_about(one: dict[str, str], cell: Cell) -> bool:
