@@ -1,5 +1,9 @@
 """The planner against published numbers, against real tensors, and as a command."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from transformers import GPT2Config, LlamaConfig
@@ -103,3 +107,37 @@ def test_a_matrix_is_planned_offline(tmp_path, capsys):
     file.write_text("name: m\ntasks: [fin_fpb]\nbases:\n  - {base: openai-community/gpt2, dtype: bfloat16}\n")
     assert main(["plan", str(file), "--gpu", "1x24GB", "--tflops", "100"]) == 0
     assert "| gpt2 | - | fin_fpb | 0.23 |" in capsys.readouterr().out
+
+
+MEASURE = """
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config
+from peft import LoraConfig, get_peft_model
+def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
+AutoModelForCausalLM.from_config(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64))
+own = int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1]) * 1024
+model = AutoModelForCausalLM.from_config(GPT2Config())
+model = get_peft_model(model, LoraConfig(r=8, target_modules=["c_attn"], fan_in_fan_out=True)).train()
+ids = torch.zeros(8, 128, dtype=torch.long)
+logits = model(input_ids=ids, use_cache=False, logits_to_keep=1).logits.flatten(0, 1)
+torch.nn.functional.cross_entropy(logits, ids[:, 0]).backward()
+print(peak() - own)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads the peak from Linux's /proc")
+def test_lora_on_gpt2_small_peaks_within_fifteen_percent_of_the_plan():
+    from peft import LoraConfig, get_peft_model
+
+    # freed blocks go back at once, so that the resident peak is that of live tensors
+    env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1048576"}
+    done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True, env=env)
+    model = meta_model("openai-community/gpt2")
+    shape = shape_of(model)
+    with torch.device("meta"):
+        model = get_peft_model(model, LoraConfig(r=8, target_modules=["c_attn"], fan_in_fan_out=True))
+    kept = saved_bytes(model, 8, 128)
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    planned = memory(Job(shape, "float32", None, False, 8, 128, 1, trained, trained, lambda rows: kept))
+    assert planned.total == pytest.approx(int(done.stdout), rel=0.15)
