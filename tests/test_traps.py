@@ -1,6 +1,20 @@
 """The traps that other harnesses fell into, each with the tests that fail when it is put back.
 
-`GUARDS` is the list; those that no other file tests are tested below.
+`GUARDS` is the list; those that no other file tests are tested below. Each trap was put back once by hand, in this
+order, and a test of the file that guards it failed:
+
+1. `label_in` without its word boundaries, the first of several labels taken;
+2. `label_in` returning the first label where it read none;
+3. `by_class` counting only hits as predicted;
+4. `ScoredTask.score` without emptying the requests, and with a `zip` that is not strict;
+5. `Switch.proof` always saying that logits changed;
+6. `hash_adapter` over the path of the weights;
+7. `trained_precision` always None;
+8. a space after the answer in `prompt_and_answer`;
+9. one token more counted as the answer in `prompt_examples`;
+10. `pick_shot` choosing among all rows of train;
+11. `first_line` returning what follows the last "Answer:";
+12. `elapsed_seconds` divided by 60, and `CellKey.digest` over the task alone.
 """
 
 import re
