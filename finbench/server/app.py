@@ -122,6 +122,7 @@ def _analyze(app: FastAPI, predictors: Mapping[str, Predictor], batcher: Batcher
         for status, text in {
             400: "the body is no JSON",
             404: "no such adapter",
+            408: "the body did not arrive in time",
             413: "too long a text or body",
             415: "the body is not declared as JSON",
             422: "the body is not as described, or a text cannot be read",

@@ -73,7 +73,7 @@ async function ask(texts) {
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
   });
-  const found = await answer.json();
+  const found = await answer.json().catch(() => ({}));  // a proxy in between may answer with a page
   if (!answer.ok) throw new Error(found.detail || `The server answered ${answer.status}.`);
   return texts.length === 1 ? [found] : found.results;
 }
