@@ -53,9 +53,15 @@ def run(options: argparse.Namespace) -> int:
     )
     app = build_app(predictors, limits, options.allow_origin)
     settings = uvicorn.Config(
-        app, options.host, options.port, log_level="warning", timeout_graceful_shutdown=int(options.max_seconds) + 5, server_header=False,
-        limit_concurrency=4096, timeout_keep_alive=10,
-    )  # fmt: skip
+        app,
+        options.host,
+        options.port,
+        log_level="warning",
+        timeout_graceful_shutdown=int(options.max_seconds) + 5,
+        server_header=False,
+        limit_concurrency=4096,
+        timeout_keep_alive=10,
+    )
     server = uvicorn.Server(settings)
     with settings.bind_socket() as listening:
         host, port = listening.getsockname()[:2]
