@@ -1,0 +1,1 @@
+"""Optimizers of our own, for what torch lacks."""
