@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from finbench.cli.executing import add_executor, executor
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
@@ -14,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which cells to score: those without result or failure (default), also the failed ones, or all",
     )
     parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
+    add_executor(parser, "a base with its adapters")
     parser.add_argument("--plan", action="store_true", help="only say what would be scored")
 
 
@@ -41,11 +44,12 @@ def run(options: argparse.Namespace) -> int:
         print(f"  no cell: {line}")
     for line in plan.problems:
         print(f"  cannot be planned: {line}")
-    if options.plan:
-        return 1 if plan.problems else 0
+    if options.plan or not plan.todo:
+        return 1 if plan.problems or (failed and not options.plan) else 0
     from finbench.runs.execute import execute
 
-    failures = execute(plan, matrix, folder)
+    with executor(options) as cluster:
+        failures = execute(plan, matrix, folder, cluster, options.cpus, options.gpus or 0)
     for failure in failures:
         print(f"failed: {failure.key.title()}: {failure.error}")
     if failures:

@@ -1,82 +1,162 @@
 """Scores what a plan names: each base is loaded once, its adapters go on and off, and every cell is stored at once."""
 
 import gc
+import platform
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finbench.errors import FinbenchError
 from finbench.runs import provenance
+from finbench.runs.cell import CellKey
+from finbench.runs.executors import Executor, Job, LocalExecutor
 from finbench.runs.matrix import Matrix
-from finbench.runs.plan import BasePlan, Plan, Planned
+from finbench.runs.plan import BasePlan, Plan, Planned, lay_out
 from finbench.runs.store import Failure, write_cell, write_failure
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from finbench.runs.bases import LoadedBase
     from finbench.runs.switch import Proof
 
 TRACE_LINES = 12
 
+Progress = str | CellKey | Failure  # what is being done, a cell that is done, a cell that failed
 
-def execute(plan: Plan, matrix: Matrix, folder: Path) -> list[Failure]:
-    """Score the plan's cells and write each to the folder as it ends; return those that failed."""
+
+@dataclass(frozen=True)
+class Group:
+    """The cells of one base that are to be scored, by whoever calls it.
+
+    It travels to another machine as matrix and keys: rows, prompts and hashes are made anew where it arrives, so what
+    is scored there is what its key says.
+    """
+
+    plan: BasePlan
+    matrix: Matrix
+    folder: Path
+
+    def __call__(self, earlier: Sequence[Progress]) -> Iterator[Progress]:
+        """Score the cells but for those that earlier attempts have ended; yield what is being done, done and failed."""
+        ended = _keys(earlier)
+        todo = tuple(cell for cell in self.plan.todo if cell.key not in ended)
+        if todo:
+            yield from _Runner(replace(self.plan, todo=todo), self.matrix, self.folder).run()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        matrix = replace(self.matrix, bases=(self.plan.base,))
+        return partial, (_score_anew, matrix, self.keys(), self.folder.absolute())
+
+    def keys(self) -> tuple[CellKey, ...]:
+        """Return the keys of the cells to be scored."""
+        return tuple(cell.key for cell in self.plan.todo)
+
+
+def _keys(progress: Sequence[Progress]) -> set[CellKey]:
+    """Return the cells that have ended."""
+    return {one.key if isinstance(one, Failure) else one for one in progress if not isinstance(one, str)}
+
+
+def _score_anew(
+    matrix: Matrix, keys: Sequence[CellKey], folder: Path, earlier: Sequence[Progress]
+) -> Iterator[Progress]:
+    """Plan a matrix of one base here, and score the cells of these keys."""
+    plan = lay_out(matrix, set(keys).__contains__)
+    reason = " ".join(plan.problems) or "its rows, task, weights or finbench differ from those that were planned with."
+    found = {cell.key for cell in plan.todo} | _keys(earlier)
+    missing = (key for key in keys if key not in found)
+    yield from _failures(missing, FinbenchError(f"there is no such cell on {platform.node()}: {reason}"))
+    for base in plan.bases:
+        yield from Group(base, matrix, folder)(earlier)
+
+
+def execute(
+    plan: Plan, matrix: Matrix, folder: Path, executor: Executor | None = None, cpus: float = 1, gpus: float = 0
+) -> list[Failure]:
+    """Score the plan's cells, each base with its adapters as one job, and return the failures.
+
+    Each cell is written to the folder as it ends. A job asks for `cpus` cores, `gpus` GPUs and, where it is sent to a
+    cluster, the memory that the planner says.
+    """
     from tqdm import tqdm
 
+    groups = [Group(base, matrix, folder) for base in plan.bases if base.todo]
+    if executor is None:
+        executor, jobs = LocalExecutor(), [Job(group.plan.base.name, group) for group in groups]
+    else:
+        from finbench.runs.needs import needs_of
+
+        jobs = [Job(group.plan.base.name, group, needs_of(group.plan, matrix, cpus, gpus)) for group in groups]
+    left = {job.name: dict.fromkeys(group.keys()) for job, group in zip(jobs, groups, strict=True)}
     failures: list[Failure] = []
     with tqdm(total=len(plan.todo), unit="cell", disable=not plan.todo) as bar:
-        for base in plan.bases:
-            for failure in _Runner(base, matrix, folder, bar).run() if base.todo else ():
-                bar.write(f"failed: {failure.key.title()}: {failure.error}", file=sys.stderr)
-                write_failure(folder, failure)
-                failures.append(failure)
+        for job, progress in executor.run(jobs):
+            if isinstance(progress, str):
+                bar.set_description(progress)
+                continue
+            ended = list(_failures(left[job.name], progress)) if isinstance(progress, Exception) else [progress]
+            for one in ended:
+                bar.update()
+                left[job.name].pop(one.key if isinstance(one, Failure) else one, None)
+                if isinstance(one, Failure):
+                    bar.write(f"failed: {one.key.title()}: {one.error}", file=sys.stderr)
+                    write_failure(folder, one)
+                    failures.append(one)
     return failures
+
+
+def _failures(keys: Iterable[CellKey], error: Exception) -> Iterator[Failure]:
+    message = str(error) if isinstance(error, FinbenchError) else f"{type(error).__name__}: {error}"
+    expected = isinstance(error, FinbenchError)  # says all there is to say
+    lines = [] if expected else "".join(traceback.format_exception(error)).splitlines()[-TRACE_LINES:]
+    for key in keys:
+        yield Failure(key, provenance.now(), message, "\n".join(lines), provenance.command())
 
 
 class _Runner:
     """Runs one base's cells; a failure ends as little as it must: its cell, its adapter's cells or its base's."""
 
-    def __init__(self, plan: BasePlan, matrix: Matrix, folder: Path, bar: "tqdm[Any]") -> None:
-        self.plan, self.matrix, self.folder, self.bar = plan, matrix, folder, bar
+    def __init__(self, plan: BasePlan, matrix: Matrix, folder: Path) -> None:
+        self.plan, self.matrix, self.folder = plan, matrix, folder
 
-    def run(self) -> Iterator[Failure]:
-        """Score the base's cells, yielding failures."""
+    def run(self) -> Iterator[Progress]:
+        """Score the base's cells, yielding what is being done, done and failed."""
         from finbench.runs.bases import load_base
 
-        self.bar.set_description(f"loading {self.plan.base.name}")
+        yield f"loading {self.plan.base.name}"
         try:
             loaded = load_base(self.plan.base, self.matrix)
         except Exception as error:  # whatever a model's loading raises must not end the other bases
-            yield from self._fail(self.plan.todo, error)
+            yield from _failures((cell.key for cell in self.plan.todo), error)
             return
         for _, group in groupby(self.plan.todo, key=lambda cell: cell.key.adapter_sha256):
             yield from self._run_adapter(loaded, tuple(group))
         del loaded
         _free_memory()
 
-    def _run_adapter(self, loaded: "LoadedBase", cells: tuple[Planned, ...]) -> Iterator[Failure]:
+    def _run_adapter(self, loaded: "LoadedBase", cells: tuple[Planned, ...]) -> Iterator[Progress]:
         adapter = cells[0].adapter
         proof = None
         if adapter is not None:
-            self.bar.set_description(f"{self.plan.base.name} + {adapter.name}")
+            yield f"{self.plan.base.name} + {adapter.name}"
             try:
                 proof = loaded.put_on(adapter)
             except Exception as error:
                 loaded.take_off()
-                yield from self._fail(cells, error)
+                yield from _failures((cell.key for cell in cells), error)
                 return
         for cell in cells:
-            self.bar.set_description(cell.key.title())
+            yield cell.key.title()
             try:
                 self._score(loaded, cell, proof)
             except Exception as error:
-                yield from self._fail((cell,), error)
+                yield from _failures((cell.key,), error)
             else:
-                self.bar.update()
+                yield cell.key
         if adapter is not None:
             loaded.take_off()
 
@@ -92,14 +172,6 @@ class _Runner:
         measured = Measured(outcomes, len(cut) / len(outcomes), monitor.record(), proof)
         result = cell_from(cell, self.plan.base, self.plan.headless, self.matrix, measured)
         write_cell(self.folder, result, outcomes)
-
-    def _fail(self, cells: tuple[Planned, ...], error: Exception) -> Iterator[Failure]:
-        message = str(error) if isinstance(error, FinbenchError) else f"{type(error).__name__}: {error}"
-        expected = isinstance(error, FinbenchError)  # says all there is to say
-        lines = [] if expected else "".join(traceback.format_exception(error)).splitlines()[-TRACE_LINES:]
-        for cell in cells:
-            self.bar.update()
-            yield Failure(cell.key, provenance.now(), message, "\n".join(lines), provenance.command())
 
 
 def _free_memory() -> None:

@@ -1,7 +1,7 @@
 """What a run will do, before any model is loaded: every cell with its key, which are done, how long the rest takes."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
@@ -71,22 +71,32 @@ def plan_matrix(matrix: Matrix, folder: Path, redo: Redo = "missing") -> Plan:
         FinbenchError: a task is unknown or its rows cannot be had.
 
     """
+    plan = lay_out(matrix, lambda key: _wanted(folder, key, redo))
+    expected = expected_seconds(plan.todo, read_cells(folder).results) if plan.todo else 0.0
+    return replace(plan, expected_seconds=expected)
+
+
+def lay_out(matrix: Matrix, wanted: Callable[[CellKey], bool]) -> Plan:
+    """Lay out a matrix with those of its cells to be scored that are wanted; how long they take is not looked up.
+
+    Raises:
+        FinbenchError: a task is unknown or its rows cannot be had.
+
+    """
     names = dict.fromkeys(name for base in matrix.bases for name in base.tasks or matrix.tasks)
     tasks = {name: scored_tasks([name], matrix.limit, matrix.clean) for name in names}
     planner = _Planner(matrix)
     bases = []
     for base in matrix.bases:
-        wanted = {name: task for group in base.tasks or matrix.tasks for name, task in tasks[group].items()}
+        asked = {name: task for group in base.tasks or matrix.tasks for name, task in tasks[group].items()}
         try:
-            headless, cells = planner.cells_of(base, tuple(wanted.values()))
+            headless, cells = planner.cells_of(base, tuple(asked.values()))
         except FinbenchError as error:
             planner.problems.append(f"{base.name}: {error}")
             continue
-        todo = tuple(cell for cell in cells if _wanted(folder, cell.key, redo))
+        todo = tuple(cell for cell in cells if wanted(cell.key))
         bases.append(BasePlan(base, headless, cells, todo))
-    todo = tuple(cell for base in bases for cell in base.todo)
-    expected = expected_seconds(todo, read_cells(folder).results) if todo else 0.0
-    return Plan(tuple(bases), tuple(planner.left_out), tuple(planner.problems), expected)
+    return Plan(tuple(bases), tuple(planner.left_out), tuple(planner.problems), None)
 
 
 def _wanted(folder: Path, key: CellKey, redo: Redo) -> bool:

@@ -1,0 +1,38 @@
+"""What scoring a base's cells takes on a node, by the planner's arithmetic."""
+
+from finbench.errors import FinbenchError
+from finbench.resources.plan import Job as PlannedJob
+from finbench.resources.plan import memory
+from finbench.runs.executors import Needs
+from finbench.runs.matrix import Matrix
+from finbench.runs.plan import BasePlan, Planned
+
+PROCESS_BYTES = 2**30  # Python with torch, transformers and lm-eval loaded, before any model
+CHARACTERS_A_TOKEN = 3  # fewer than tokenizers make of English, so that the guess of a prompt's tokens is from above
+FRAME_CHARACTERS = 300  # of a prompt, around a row's texts
+
+
+def needs_of(plan: BasePlan, matrix: Matrix, cpus: float, gpus: float) -> Needs:
+    """Return what a base's cells to be scored take: weights, largest adapter, a batch of the longest task, a process.
+
+    Where the configuration cannot be had, loading will say so; until then only the process is asked for.
+    """
+    from finbench.resources.shapes import meta_model, shape_of
+
+    base, todo = plan.base, plan.todo
+    kind = "classifier" if base.model == "hf-classifier" else "causal"
+    try:
+        shape = shape_of(meta_model(base.base, base.revision, kind))
+    except (FinbenchError, ValueError):
+        return Needs(cpus, gpus, PROCESS_BYTES)
+    job = PlannedJob(
+        shape, base.dtype, base.bits, False, matrix.batch_size, max(map(_tokens, todo)), 1, 0,
+        max(cell.adapter.size_bytes // 4 if cell.adapter else 0 for cell in todo), lambda rows: 0,
+    )  # fmt: skip
+    return Needs(cpus, gpus, PROCESS_BYTES + memory(job).total)
+
+
+def _tokens(cell: Planned) -> int:
+    """Return a guess, from above, of the longest prompt's tokens, its shots being as long as itself."""
+    texts = [sum(len(value) for value in doc.values() if isinstance(value, str)) for doc in cell.task.task.eval_docs]
+    return (max(texts) + FRAME_CHARACTERS) * (1 + cell.task.num_fewshot) // CHARACTERS_A_TOKEN
