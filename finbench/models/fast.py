@@ -19,6 +19,7 @@ from tqdm import tqdm
 from finbench.errors import FinbenchError
 from finbench.models.weights import bits_config, merged
 from finbench.scoring.engine import Query, Scorer, token_budget
+from finbench.scoring.fused import fused_activations
 from finbench.scoring.generate import Generator
 from finbench.scoring.sharing import SharedModel, maskable_attention, state, virtual_tokens, why_not, window
 
@@ -230,7 +231,7 @@ class FastLM(HFLM):
             self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
         )
         bar = tqdm(total=total, disable=disable_tqdm or self.rank != 0, desc=f"Running {kind} requests")
-        with precision, maskable_attention(self.model), bar:
+        with precision, maskable_attention(self.model), fused_activations(self.model), bar:
             yield bar.update
 
     def _plain(self, longest: int) -> bool:
