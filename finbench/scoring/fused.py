@@ -1,4 +1,4 @@
-"""The tanh form of GELU in one kernel: transformers writes it as eight, which on a processor is a fifth of GPT-2's time."""
+"""The tanh form of GELU in one kernel: transformers writes it as eight, on a processor a fifth of GPT-2's time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
