@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finbench.data.perturb import NONE, perturbed
 from finbench.data.sources import Dataset, Splits, chosen_source, open_folder, open_hub
 from finbench.errors import FinbenchError
 from finbench.paths import PACKAGE
@@ -157,6 +158,7 @@ def rows_sha256(rows: Iterable[Row]) -> str:
 def splits(
     dataset: str,
     clean: bool = False,
+    perturb: str = NONE,
     train: str = "",
     test: str = "",
     text: str = "text",
@@ -167,11 +169,13 @@ def splits(
     """Return a dataset's splits as lm-eval reads them: what a task YAML names as `custom_dataset`.
 
     `shot` is a split of its own with the one pinned row. `train` to `labels` go with the dataset `file` alone. Keys of
-    the task's `metadata` that are no option of rows are passed by lm-eval too, and ignored.
+    the task's `metadata` that are no option of rows are passed by lm-eval too, and ignored. `perturb` changes the texts
+    of test alone (`finbench.data.perturb`), before any cleaning, as a user's text would come.
     """
     options = {"train": train, "test": test, "text": text, "label": label, "labels": labels}
     rows = load(dataset, **options if dataset == "file" else {})
-    tables = {"train": rows.splits["train"], "test": rows.splits["test"], "shot": (pick_shot(rows),)}
+    tested = perturbed(dataset, rows.splits["test"], perturb)
+    tables = {"train": rows.splits["train"], "test": tested, "shot": (pick_shot(rows),)}
     return {name: as_table(_cleaned(part) if clean else part, rows.labels) for name, part in tables.items()}
 
 

@@ -18,21 +18,23 @@ FROM_MINUS_ONE = ("mcc",)
 def by_model(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
     """Return the cells by model, named as folders, each task once in a folder.
 
-    What was scored otherwise (capped, cleaned, on sample rows) is another model's, as is a second result of a task,
-    such as with another shot: one must not pass for the other, nor overwrite it.
+    What was scored otherwise (capped, cleaned, perturbed, on sample rows) is another model's, as is a second result of
+    a task, such as with another shot: one must not pass for the other, nor overwrite it.
     """
     groups: dict[tuple[object, ...], list[Cell]] = {}
     seen: Counter[tuple[object, ...]] = Counter()
     for cell in cells:
         key = cell.key
         model = (key.base, key.base_revision, key.base_sha256, key.adapter, key.adapter_sha256, key.precision)
-        how = (key.engine, key.limit, key.clean, key.truncate, cell.title, bool(cell.flags.get("sample_rows")))
+        sample = bool(cell.flags.get("sample_rows"))
+        how = (key.engine, key.limit, key.clean, key.truncate, key.perturb, cell.title, sample)
         task = (*model, *how, key.task)
         groups.setdefault((*model, *how, seen[task]), []).append(cell)
         seen[task] += 1
     named: dict[str, list[Cell]] = {}
     for group in groups.values():
-        name = wanted = slug(model_name(group[0].key))
+        key = group[0].key
+        name = wanted = slug(model_name(key) + (f"-perturbed-{key.perturbation}" if key.perturbed else ""))
         number = 1
         while name in named:
             number += 1
@@ -44,6 +46,11 @@ def by_model(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
 def model_name(key: CellKey) -> str:
     """Return what the model is called outside: the base, with the adapter behind a plus."""
     return f"{key.base}+{key.adapter}" if key.adapter else key.base
+
+
+def _task_name(key: CellKey) -> str:
+    """Return what the task is called outside, so that nobody takes perturbed texts for the task's own."""
+    return key.task + (f" (perturbed: {key.perturbation})" if key.perturbed else "")
 
 
 def as_csv(cells: Sequence[Cell]) -> str:
@@ -106,6 +113,7 @@ def _lm_eval_scores(cell: Cell) -> dict[str, Any]:
 
 def _lm_eval_config(cell: Cell) -> dict[str, Any]:
     metadata = {"version": cell.key.task_version, **({"clean": True} if cell.key.clean else {})}
+    metadata |= {"perturb": cell.key.perturbation} if cell.key.perturbed else {}
     return {"task": cell.key.task, "num_fewshot": cell.key.num_fewshot, "metadata": metadata}
 
 
@@ -119,7 +127,7 @@ def as_model_index(cells: Sequence[Cell]) -> str:
         EvalResult(
             task_type="text-classification" if cell.confusion else "text-generation",
             dataset_type=_repository(cell) or cell.key.task,
-            dataset_name=cell.key.task,
+            dataset_name=_task_name(cell.key),
             dataset_split="test",
             metric_type="f1" if name.startswith("f1") else name,
             metric_name=name,
@@ -176,9 +184,9 @@ def _eee_result(cell: Cell, name: str) -> dict[str, Any]:
     facts |= {"limit": cell.key.limit, "missing": " ".join(cell.missing), "title": cell.title}
     return {
         "evaluation_result_id": f"{cell.key.digest()}/{name}",
-        "evaluation_name": cell.key.task,
+        "evaluation_name": _task_name(cell.key),
         "source_data": {
-            "dataset_name": cell.key.task,
+            "dataset_name": _task_name(cell.key),
             **where,
             "additional_details": {fact: str(value) for fact, value in facts.items() if value not in (None, "")},
         },

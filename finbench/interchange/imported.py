@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from finbench.data.perturb import NONE, key_of
 from finbench.errors import FinbenchError
 from finbench.records import Metric, Outcome, Row
 from finbench.runs.cell import Cell, CellKey
@@ -157,6 +158,7 @@ def _key(record: Mapping[str, Any], task: str, logged: Logged | None) -> CellKey
         clean=bool((record["configs"][task].get("metadata") or {}).get("clean")),
         truncate="report" if arguments.get("truncate") == "report" or config["model"] == "hf" else "refuse",
         num_fewshot=int(record["n-shot"].get(task) or 0),
+        perturb=key_of(str((record["configs"][task].get("metadata") or {}).get("perturb", NONE))),
     )
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from finbench.leaderboard import published
+from finbench.leaderboard.pages import robustness
 from finbench.leaderboard.paired import accuracy_interval
-from finbench.leaderboard.table import Condition, Entry, record_of, short, task_order
+from finbench.leaderboard.table import Condition, Entry, accuracy, record_of, short, task_order
 from finbench.leaderboard.view import View
 from finbench.runs.cell import Cell
 
@@ -25,6 +26,7 @@ def html_page(view: View) -> str:
         "lines": lines,
         "failed": [f"{one.key.title()}: {one.error}" for one in view.cells.failures],
         "unreadable": [f"{one.path.name}: {one.problem}" for one in view.cells.unreadable],
+        "perturbed": [_loss(*found) for found in robustness.flat(robustness.losses_of(view)[0])],
         "reported": published.reported_lines(),
     }
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
@@ -53,6 +55,21 @@ def _line(condition: Condition, entry: Entry, cell: Cell, remarks: list[str]) ->
     }
 
 
+def _loss(condition: Condition, task: str, one: robustness.Loss, p_value: float | None) -> dict[str, Any]:
+    return {
+        "task": short(task),
+        "entry": one.entry.title(),
+        "kind": one.kind,
+        "changed": one.cell.perturbed_share,
+        "clean": round(accuracy(one.clean), 4),
+        "accuracy": round(accuracy(one.cell), 4),
+        "lost": robustness.lost(one),
+        "verdict": robustness.verdict(one, p_value),
+        "condition": condition.heading() or "whole test sets",
+        "proof": _proof(one.cell),
+    }
+
+
 def _proof(cell: Cell) -> dict[str, str]:
     """Return what makes a number checkable: hashes, rows, versions, command."""
     key = cell.key
@@ -67,6 +84,8 @@ def _proof(cell: Cell) -> dict[str, str]:
         "command": cell.command,
         "scored": cell.created,
     }
+    if key.perturbed:
+        proof["texts perturbed"] = key.perturb
     if cell.adapter:
         proof["adapter"] = f"{cell.adapter['name']}, {cell.adapter['method']}, sha256 {key.adapter_sha256[:16]}"
         proof["trained"] = str(record_of(cell).get("command", "no record"))

@@ -123,12 +123,27 @@ class Outcomes:
         rows, labels = self.rows(cell), labels_of(cell)
         return stats.bootstrap(*rows.kinds(labels), stats.f1_of) if rows is not None and labels else None
 
-    def discordant(self, first: Cell, second: Cell) -> float | None:
-        """Return the share of rows that exactly one of the two answers rightly."""
+    def loss_interval(self, first: Cell, second: Cell) -> stats.Interval | None:
+        """Return the clustered bootstrap interval of the accuracy that the second lost; None where rows differ."""
         a, b = self.rows(first), self.rows(second)
         if a is None or b is None or not np.array_equal(a.ids, b.ids):
             return None
-        return float((a.right != b.right).mean())
+        lost = a.right.astype(np.float64) - b.right
+        columns = [np.bincount(a.member, weights=values) for values in (lost, np.ones(len(lost)))]
+        kinds, times = np.unique(np.stack(columns, axis=1), axis=0, return_counts=True)
+        return stats.bootstrap(kinds.astype(np.float64), times, lambda sums: np.asarray(sums[:, 0] / sums[:, 1]))
+
+    def moved(self, first: Cell, second: Cell) -> tuple[int, int] | None:
+        """Return how many rows the first alone and the second alone answers rightly; None where rows differ."""
+        a, b = self.rows(first), self.rows(second)
+        if a is None or b is None or not np.array_equal(a.ids, b.ids):
+            return None
+        return int((a.right & ~b.right).sum()), int((b.right & ~a.right).sum())
+
+    def discordant(self, first: Cell, second: Cell) -> float | None:
+        """Return the share of rows that exactly one of the two answers rightly."""
+        moved, rows = self.moved(first, second), self.rows(first)
+        return sum(moved) / len(rows.ids) if moved is not None and rows is not None else None
 
 
 def labels_of(cell: Cell) -> tuple[str, ...]:

@@ -5,10 +5,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from finbench.leaderboard.html import html_page
-from finbench.leaderboard.pages import audit, average, efficiency, front, methods, pareto, scores, task, transfer
-from finbench.leaderboard.paired import Outcomes
-from finbench.leaderboard.table import by_condition, short, task_order
-from finbench.leaderboard.view import View
+from finbench.leaderboard.pages import (
+    audit,
+    average,
+    efficiency,
+    front,
+    methods,
+    pareto,
+    robustness,
+    scores,
+    task,
+    transfer,
+)
+from finbench.leaderboard.table import short, task_order
+from finbench.leaderboard.view import View, view_of
 from finbench.runs.store import Cells
 
 DIFFERENT_LINES = 12
@@ -21,14 +31,15 @@ PAGES: Mapping[str, tuple[str, Callable[[View], str]]] = {
     "average.md": ("average over tasks", average.page),
     "transfer.md": ("transfer", transfer.page),
     "efficiency.md": ("efficiency", efficiency.page),
+    "robustness.md": ("robustness", robustness.page),
     "audit.md": ("data audit", audit.page),
 }
 
 
 def render(cells: Cells, folder: Path) -> dict[str, str]:
     """Return the pages by file name; `folder` is where the cells lie, with the outcomes of their rows."""
-    view = View(by_condition(cells.results), cells, Outcomes(folder), folder)
-    tasks = sorted({cell.key.task for cell in cells.results}, key=task_order)
+    view = view_of(cells, folder)
+    tasks = sorted({task for found in view.found.values() for _, task in found}, key=task_order)
     titles = {name: title for name, (title, _) in PAGES.items()} | PICTURED
     titles |= {_task_file(name): short(name) for name in tasks}
     return {

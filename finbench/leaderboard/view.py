@@ -1,12 +1,12 @@
 """All that the pages are made from, and what stands on each of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from finbench.leaderboard.flags import flags
 from finbench.leaderboard.paired import Outcomes
-from finbench.leaderboard.table import Condition, Found, escaped
+from finbench.leaderboard.table import Condition, Found, by_condition, escaped
 from finbench.runs.cell import Cell
 from finbench.runs.store import Cells
 
@@ -14,14 +14,25 @@ NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`."
 REMARKS = 100  # on a page; all of them are in the HTML page
 
 
+def view_of(cells: Cells, folder: Path) -> "View":
+    """Return what pages are made from; `folder` is where the cells lie, with the outcomes of their rows."""
+    plain = tuple(cell for cell in cells.results if not cell.key.perturbed)
+    perturbed = tuple(cell for cell in cells.results if cell.key.perturbed)
+    return View(by_condition(plain), replace(cells, results=plain), Outcomes(folder), folder, perturbed)
+
+
 @dataclass(frozen=True)
 class View:
-    """The cells by condition, the outcomes of their rows, and what could not be read; `folder` is the cells'."""
+    """The cells by condition, the outcomes of their rows, and what could not be read; `folder` is the cells'.
+
+    Cells of perturbed texts stand in `perturbed` alone: they rank nowhere and enter no average.
+    """
 
     found: Mapping[Condition, Found]
     cells: Cells
     outcomes: Outcomes
     folder: Path
+    perturbed: tuple[Cell, ...] = ()
     _remarks: dict[int, list[str]] = field(default_factory=dict)
 
     def remarks(self, cell: Cell) -> list[str]:

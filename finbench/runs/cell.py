@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from finbench.data.perturb import NONE
 from finbench.records import Metric
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Enters every key; raised when a change of ours alters the numbers of an unchanged model on unchanged rows.
 ENGINE_VERSION = 1
 
@@ -21,7 +22,9 @@ class CellKey:
     `base` and `adapter` are names ("" for no adapter); what they stand for is said by the hashes (of the base's
     configuration and weights, of the adapter's meaning and weights), so a result survives a move of the folder and
     not a change in it. `rows_sha256` is over the rows that were scored, `engine` the model type with the version of
-    our scoring, `num_fewshot` the number of shots in the prompt, `limit` the row cap.
+    our scoring, `num_fewshot` the number of shots in the prompt, `limit` the row cap. `perturb` says how test
+    texts were changed ("none", or as "typos/1" the kind and the version of its rule); all else is then as in the key of
+    the unchanged texts.
     """
 
     base: str
@@ -39,10 +42,13 @@ class CellKey:
     clean: bool
     truncate: str
     num_fewshot: int
+    perturb: str = NONE
 
     def digest(self) -> str:
         """Return the first 12 hex digits of the SHA-256 over all fields."""
-        text = json.dumps(vars(self), sort_keys=True, ensure_ascii=True)
+        # Unperturbed keys are hashed without the field, so that files from before it was there keep their names.
+        values = {name: value for name, value in vars(self).items() if name != "perturb" or value != NONE}
+        text = json.dumps(values, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def stem(self) -> str:
@@ -51,7 +57,18 @@ class CellKey:
 
     def title(self) -> str:
         """Return the cell's name for people."""
-        return f"{self.task} | {self.base}" + (f" + {self.adapter}" if self.adapter else "")
+        name = f"{self.task} | {self.base}" + (f" + {self.adapter}" if self.adapter else "")
+        return name + (f" | perturbed: {self.perturbation}" if self.perturbed else "")
+
+    @property
+    def perturbed(self) -> bool:
+        """Say whether the test texts were changed, so that the result ranks nowhere."""
+        return self.perturb != NONE
+
+    @property
+    def perturbation(self) -> str:
+        """Return the kind of change without its version."""
+        return self.perturb.partition("/")[0]
 
 
 def slug(name: str) -> str:
@@ -88,6 +105,7 @@ class Cell:
     adapter_proof: Mapping[str, Any] | None
     rows_per_second: float | None = None
     missing: Sequence[str] = ()
+    perturbed_share: float | None = None
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def as_json(self) -> str:

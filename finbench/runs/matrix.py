@@ -7,6 +7,7 @@ tasks: [fin_sentiment, fin_ner] # tasks or groups
 limit: null                     # row cap
 truncate: refuse                # or report: score too long an input and count it
 clean: false                    # the text cleaning of finbench.data.clean
+perturb: [none]                 # also lower, upper, typos, numbers, tickers: changed test texts, for robustness.md
 batch_size: 16
 bases:
   - base: openai-community/gpt2 # an id or a folder
@@ -29,6 +30,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from finbench.data.perturb import NONE, check_kind
 from finbench.errors import FinbenchError
 
 ModelType = Literal["hf-fast", "hf", "hf-classifier"]
@@ -77,10 +79,15 @@ class Matrix:
     limit: int | None = None
     truncate: Truncate = "refuse"
     clean: bool = False
+    perturb: tuple[str, ...] = (NONE,)
     batch_size: int = 16
 
     def __post_init__(self) -> None:
         _one_of("truncate", self.truncate, get_args(Truncate))
+        if not self.perturb:
+            raise FinbenchError("perturb is empty: name none, or what test texts are changed by.")
+        for kind in self.perturb:
+            check_kind(kind)
         if not self.bases:
             raise FinbenchError("bases is empty: name at least one base.")
         if self.limit is not None and self.limit < 1:
@@ -120,6 +127,8 @@ def _matrix(given: Any) -> Matrix:
         raise FinbenchError(f"bases is {bases!r}: a list is wanted, each entry with a `base`.")
     values["bases"] = tuple(_base(entry, f"bases[{n}]") for n, entry in enumerate(bases))
     values["tasks"] = _names(values["tasks"], "tasks")
+    if "perturb" in values:
+        values["perturb"] = tuple(dict.fromkeys(_names(values["perturb"], "perturb")))
     return Matrix(**values)
 
 

@@ -15,7 +15,14 @@ def from_1_to_2(record: Record) -> Record:
     return {**record, "schema_version": 2, "rows_per_second": throughput, "missing": []}
 
 
-MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {1: from_1_to_2}
+def from_2_to_3(record: Record) -> Record:
+    """Add that the texts were not perturbed."""
+    key = {**record["key"], "perturb": "none"} if isinstance(record.get("key"), dict) else record.get("key")
+    share = {"perturbed_share": None} if "metrics" in record else {}
+    return {**record, "schema_version": 3, "key": key, **share}
+
+
+MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {1: from_1_to_2, 2: from_2_to_3}
 
 
 def migrated(record: Any) -> Any:

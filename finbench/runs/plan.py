@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from finbench.errors import FinbenchError
 from finbench.runs.cell import ENGINE_VERSION, Cell, CellKey
 from finbench.runs.matrix import Base, Matrix
-from finbench.runs.scored_task import ScoredTask, scored_tasks
+from finbench.runs.scored_task import ScoredTask, with_perturbations
 from finbench.runs.store import has_failed, is_done, read_cells
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ def lay_out(matrix: Matrix, wanted: Callable[[CellKey], bool]) -> Plan:
 
     """
     names = dict.fromkeys(name for base in matrix.bases for name in base.tasks or matrix.tasks)
-    tasks = {name: scored_tasks([name], matrix.limit, matrix.clean) for name in names}
+    tasks, left_out = with_perturbations(tuple(names), matrix.limit, matrix.clean, matrix.perturb)
     planner = _Planner(matrix)
+    planner.left_out += left_out
     bases = []
     for base in matrix.bases:
         asked = {name: task for group in base.tasks or matrix.tasks for name, task in tasks[group].items()}
@@ -164,6 +165,7 @@ class _Planner:
             clean=self.matrix.clean,
             truncate=self.matrix.truncate,
             num_fewshot=task.num_fewshot,
+            perturb=task.perturb,
         )
 
 

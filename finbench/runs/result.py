@@ -57,6 +57,7 @@ def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, meas
         flags=_flags(planned, base, headless),
         adapter=_adapter(planned) or _trained_whole(base),
         adapter_proof=asdict(measured.proof) if measured.proof else None,
+        perturbed_share=planned.task.perturbed_share,
     )
 
 

@@ -1,10 +1,11 @@
 """A task as a run scores it: its rows and prompts, hashed for the key, and its requests, built once for all models."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from finbench.data.perturb import NONE, check_dataset, key_of
 from finbench.errors import FinbenchError
 from finbench.records import Outcome
 
@@ -14,6 +15,7 @@ class ScoredTask:
     """One lm-eval task with its rows; `labels` is empty where the task generates free answers.
 
     `generates` says that answers are generated, which a classifier cannot do; `n_rows` counts the rows to be scored.
+    `perturb` is the key's word for how texts were changed, `perturbed_share` the share of rows that it changed.
     """
 
     name: str
@@ -26,6 +28,8 @@ class ScoredTask:
     prompt_sha256: str
     num_fewshot: int
     n_rows: int
+    perturb: str = NONE
+    perturbed_share: float | None = None
 
     @cached_property
     def requests(self) -> list[Any]:
@@ -76,6 +80,49 @@ def scored_tasks(names: Sequence[str], limit: int | None, clean: bool) -> dict[s
 
     loaded = load_tasks(names, metadata={"clean": True} if clean else None)
     return {name: _scored_task(name, task, limit) for name, task in loaded.items()}
+
+
+def with_perturbations(
+    names: Sequence[str], limit: int | None, clean: bool, perturb: Sequence[str]
+) -> tuple[dict[str, dict[tuple[str, str], ScoredTask]], list[str]]:
+    """Return for each name its scored tasks by task and perturbation, and in words which of them there are not.
+
+    Raises:
+        FinbenchError: as `scored_tasks`.
+
+    """
+    plain = {name: scored_tasks([name], limit, clean) for name in names}
+    found: dict[tuple[str, str], ScoredTask] = {}
+    refused: dict[tuple[str, str], list[str]] = {}
+    for name, task in {name: task for tasks in plain.values() for name, task in tasks.items()}.items():
+        for kind in perturb:
+            try:
+                found[name, kind] = task if kind == NONE else perturbed_task(task, kind, clean)
+            except FinbenchError as error:
+                refused.setdefault((name, str(error)), []).append(kind)
+    of_name = {
+        name: {place: task for place, task in found.items() if place[0] in tasks} for name, tasks in plain.items()
+    }
+    return of_name, [f"{name}, perturbed ({', '.join(kinds)}): {why}" for (name, why), kinds in refused.items()]
+
+
+def perturbed_task(plain: ScoredTask, kind: str, clean: bool) -> ScoredTask:
+    """Return a task with its test texts perturbed; rows, shot and prompt are the same, and so are their hashes.
+
+    Raises:
+        FinbenchError: the task's texts cannot be perturbed, or none of them would change.
+
+    """
+    from finbench.tasks import load_tasks
+
+    check_dataset(plain.task.config.dataset_kwargs["dataset"])
+    metadata = {"perturb": kind, **({"clean": True} if clean else {})}
+    task = load_tasks([plain.name], metadata=metadata)[plain.name]
+    texts = (list(one.eval_docs["text"])[: plain.n_rows] for one in (plain.task, task))
+    changed = sum(before != after for before, after in zip(*texts, strict=True))
+    if not changed:
+        raise FinbenchError("no text would change.")
+    return replace(plain, task=task, perturb=key_of(kind), perturbed_share=changed / plain.n_rows)
 
 
 def _scored_task(name: str, task: Any, limit: int | None) -> ScoredTask:

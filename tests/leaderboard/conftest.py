@@ -40,9 +40,11 @@ def scored(tmp_path: Path) -> Write:
         matrix = confusion(GOLD, [one.prediction for one in outcomes], LABELS)
         columns = dict(zip(("precision", "recall", "f1", "support"), by_class(matrix), strict=True))
         sha256 = changes.pop("base_sha256", base)
+        perturb = changes.pop("perturb", "none")
         key = CellKey(
-            base, "", sha256, adapter, adapter, "float32", task, "1.0", "r", "p", "hf-fast/1", None, False, "refuse", 1
-        )
+            base, "", sha256, adapter, changes.pop("adapter_sha256", adapter), "float32", task, "1.0", "r", "p",
+            "hf-fast/1", None, False, "refuse", 1, perturb,
+        )  # fmt: skip
         made = {"name": adapter or base, "method": record.get("method", "lora"), "size_bytes": 2**20, "record": record}
         values: dict[str, Any] = {
             "key": key, "created": "2026-01-01T00:00:00+00:00", "title": "", "note": "", "source": "folder",
