@@ -53,6 +53,8 @@ class FastLM(HFLM):
     `bnb_*` settings as `BitsAndBytesConfig` names them (4-bit weights are nf4 unless `bnb_4bit_quant_type` says fp4).
     Models that cannot share prefixes are scored as `hf` does, and a warning says so once.
 
+    `pipeline` splits the model by layers over that many processes (see `finbench.models.pipeline`).
+
     `pretrained` may be a loaded model; its adapters may be switched between calls, for nothing that depends on the
     weights is kept.
     """
@@ -63,12 +65,20 @@ class FastLM(HFLM):
         *args: Any,
         truncate: Literal["refuse", "report"] = "refuse",
         merge: bool = False,
+        pipeline: int | None = None,
         **kwargs: Any,
     ) -> None:
         if truncate not in ("refuse", "report"):
             raise FinbenchError(f"hf-fast: truncate={truncate!r} is unknown; give truncate=refuse or truncate=report.")
         if not args:
             kwargs.setdefault("device", "cuda:0")  # which falls back to the CPU; `HFLM`'s own default does not
+        self._pipeline = None
+        if pipeline:
+            from finbench.models.pipeline import Pipeline, source_of
+
+            source, kwargs = source_of(pretrained, {**kwargs, "merge": merge})
+            self._pipeline = Pipeline(source, int(pipeline))
+            pretrained = self._pipeline.model
         super().__init__(pretrained, *args, **kwargs)
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()
@@ -109,6 +119,11 @@ class FastLM(HFLM):
         """Return the ids that `HFLM` gives; a text is tokenised once."""
         ids = self._remembered((string, add_special_tokens), lambda: HFLM.tok_encode(self, string, add_special_tokens))
         return ids[-left_truncate_len:] if left_truncate_len else ids
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Return what lm-eval adds to its results; a pipeline's weights are those of all stages."""
+        info: dict[str, Any] = super().get_model_info()
+        return info if self._pipeline is None else {**info, "model_num_parameters": self._pipeline.parameters}
 
     @property
     def longest_input(self) -> int:
@@ -161,7 +176,10 @@ class FastLM(HFLM):
         width = getattr(self.model.config.get_text_config(), "hidden_size", 0)
         with self._pass(len(requests), "loglikelihood", disable_tqdm) as advance:
             budget = token_budget(self._batch_size(override_bs), longest, width)
-            results = Scorer(SharedModel(self.model), budget, self.softmax_dtype, advance).score(queries)
+            if self._pipeline is not None:
+                results = self._pipeline.score(queries, budget, self.softmax_dtype, advance)
+            else:
+                results = Scorer(SharedModel(self.model), budget, self.softmax_dtype, advance).score(queries)
         for (strings, _, _), result in zip(requests, results, strict=True):
             if strings is not None:  # windows of a rolling likelihood are cached as a whole by the caller
                 self.cache_hook.add_partial("loglikelihood", strings, result)
@@ -192,6 +210,8 @@ class FastLM(HFLM):
             self._check_length(request, len(context), room, f" and an answer of up to {new_tokens}")
         longest = min(max(map(len, contexts)), room) + new_tokens
         simple = _is_greedy(settings, self.model.generation_config) and self.think_end_token is None
+        if not simple and self._pipeline is not None:
+            raise FinbenchError("pipeline generates greedily, without sampling or thinking: leave pipeline out.")
         if not simple or self._plain(longest):
             texts: list[str] = super().generate_until(requests, disable_tqdm)
             return texts
@@ -200,8 +220,12 @@ class FastLM(HFLM):
         with self._pass(len(requests), "generate_until", disable_tqdm) as advance:
             budget = token_budget(self._batch_size(None), longest, GENERATED_WIDTH)
             ends = eos if isinstance(eos, list) else [eos]
-            generator = Generator(SharedModel(self.model), self.tokenizer, budget, ends, advance)
-            ids = generator.generate([context[-room:] for context in contexts], stop, new_tokens)
+            cut = [context[-room:] for context in contexts]
+            if self._pipeline is not None:
+                ids = self._pipeline.generate(cut, stop, new_tokens, self.tokenizer, budget, ends, advance)
+            else:
+                generator = Generator(SharedModel(self.model), self.tokenizer, budget, ends, advance)
+                ids = generator.generate(cut, stop, new_tokens)
         answers = [postprocess_generated_text(self.tok_decode(answer), stop, None) for answer in ids]
         for request, answer in zip(requests, answers, strict=True):
             self.cache_hook.add_partial("generate_until", request.args, answer)
@@ -242,8 +266,10 @@ class FastLM(HFLM):
             reason = f"some layers see {size} tokens, fewer than the longest input"
         else:
             if key not in self._reasons:
-                self._reasons[key] = self._trial()
+                self._reasons[key] = self._trial() if self._pipeline is None else ""
             reason = self._reasons[key]
+        if reason and self._pipeline is not None:
+            raise FinbenchError(f"pipeline shares prefixes, which cannot be here: {reason}. Leave pipeline out.")
         if reason and reason not in self._said:
             self._said.add(reason)
             logger.warning("hf-fast scores this model as hf does, without shared prefixes: %s", reason)

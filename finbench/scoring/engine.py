@@ -28,7 +28,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """A place where an answer is read: the slot's logits give the probability of `target` in a query."""
 
     slot: int
@@ -71,6 +71,10 @@ class Scorer:
             self._queries_of[row].append(number)
         stems = grow(self._rows, self.budget)
         self._visit(stems, self.model.root())
+        return self.results()
+
+    def results(self) -> list[tuple[float, bool]]:
+        """Return each query's log-likelihood and whether greedy decoding would give it, as far as they are known."""
         return list(zip(self._totals, self._greedy, strict=True))
 
     def _visit(self, stem: Stem, past: DynamicCache) -> None:
@@ -101,9 +105,7 @@ class Scorer:
         rows = range(stem.first, stem.last)
         return self._run(tree, past, self._reads(rows, tree.paths * len(rows), stem.start, stem.stop))
 
-    def _reads(
-        self, rows: Sequence[int], paths: Sequence[tuple[int, ...]], start: int, stop: int | None
-    ) -> list[_Read]:
+    def _reads(self, rows: Sequence[int], paths: Sequence[tuple[int, ...]], start: int, stop: int | None) -> list[Read]:
         """Return the places from depth `start` to `stop` where answers of these rows are read."""
         found = []
         for row, path in zip(rows, paths, strict=True):
@@ -112,16 +114,20 @@ class Scorer:
                 last = len(query.tokens) - 1
                 first = max(last - query.answer, start)
                 for depth in range(first, last if stop is None else min(last, stop)):
-                    found.append(_Read(path[depth - start], query.tokens[depth + 1], number))
+                    found.append(Read(path[depth - start], query.tokens[depth + 1], number))
         return found
 
-    def _run(self, tree: Pack, past: DynamicCache, reads: Sequence[_Read]) -> DynamicCache:
+    def _run(self, tree: Pack, past: DynamicCache, reads: Sequence[Read]) -> DynamicCache:
         """Run one pass and add what it says to the queries' results."""
-        slots = sorted({read.slot for read in reads})
-        logits, cache = self.model.run(tree, past, slots)
+        logits, cache = self.model.run(tree, past, sorted({read.slot for read in reads}))
+        self.add(reads, logits)
+        return cache
+
+    def add(self, reads: Sequence[Read], logits: torch.Tensor) -> None:
+        """Add to the queries' results what is read in logits (R, V): one row for each slot, in ascending order."""
         if not reads:
-            return cache
-        place = {slot: number for number, slot in enumerate(slots)}
+            return
+        place = {slot: number for number, slot in enumerate(sorted({read.slot for read in reads}))}
         where = torch.tensor([place[read.slot] for read in reads], device=logits.device)
         targets = torch.tensor([read.target for read in reads], device=logits.device)
         logits = logits.to(self.softmax_dtype)  # (R, V)
@@ -130,7 +136,6 @@ class Scorer:
         for read, value, is_chosen in zip(reads, values.tolist(), chosen.tolist(), strict=True):
             self._totals[read.query] += value
             self._greedy[read.query] &= is_chosen
-        return cache
 
 
 def free_memory() -> None:

@@ -78,7 +78,7 @@ class Generator:
         answers: list[list[int]] = [[] for _ in taken]
         growing = list(range(len(taken)))
         while True:
-            for place, token in zip(growing, logits.argmax(-1).tolist(), strict=True):
+            for place, token in zip(growing, self.model.likeliest(logits), strict=True):
                 answers[place].append(token)
             still = [index for index, place in enumerate(growing) if not self._is_done(answers[place])]
             growing = [growing[index] for index in still]

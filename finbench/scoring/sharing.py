@@ -59,6 +59,10 @@ class SharedModel:
         """
         return self._forward(tokens, depths, seen, cache, range(len(tokens)))
 
+    def likeliest(self, logits: torch.Tensor) -> list[int]:
+        """Return each row's likeliest token of logits (R, V)."""
+        return logits.argmax(-1).tolist()
+
     def _forward(
         self,
         tokens: Sequence[int],

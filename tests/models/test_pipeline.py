@@ -1,0 +1,199 @@
+"""A pipeline of processes gives the answers of one process, whichever stages, adapters and batches."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GemmaConfig,
+    GemmaForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
+    Starcoder2Config,
+    Starcoder2ForCausalLM,
+)
+
+from finbench.models import pipeline_crew
+from finbench.models.fast import FastLM
+from finbench.models.pipeline_passes import Passes
+from finbench.models.pipeline_stage import SPLITTABLE, Passed, Stage, cut, layers_of
+from finbench.scoring.engine import Query, Scorer
+from finbench.scoring.sharing import SharedModel
+from tests.conftest import build_tokenizer
+from tests.models.test_fast import GPT2, GROUPED, asked, scored
+
+FAMILIES = [
+    (GPT2LMHeadModel, GPT2Config, {**GPT2, "n_layer": 3}),
+    *(
+        (model, config, {**GROUPED, "num_hidden_layers": 3})
+        for model, config in (
+            (LlamaForCausalLM, LlamaConfig),
+            (MistralForCausalLM, MistralConfig),
+            (Qwen2ForCausalLM, Qwen2Config),
+            (Qwen3ForCausalLM, Qwen3Config),
+            (GemmaForCausalLM, GemmaConfig),
+            (Gemma2ForCausalLM, Gemma2Config),
+            (Gemma3ForCausalLM, Gemma3TextConfig),
+            (Phi3ForCausalLM, Phi3Config),
+            (Olmo2ForCausalLM, Olmo2Config),
+            (SmolLM3ForCausalLM, SmolLM3Config),
+            (Starcoder2ForCausalLM, Starcoder2Config),
+        )
+    ),
+]
+# Prompts that share a beginning, two of them twice, and a stem worth a pass of its own.
+QUERIES = [
+    Query((*range(5, 140), *(word % 390 for word in range(row, row * 3 + 4)), row % 7, 9), 2)
+    for row in (1, 4, 9, 4, 30)
+]
+
+
+class Composed(SharedModel):
+    """All stages of a model in one process, one after the other."""
+
+    def __init__(self, model: PreTrainedModel, count: int) -> None:
+        super().__init__(model)
+        self.stages = []
+        for number in range(count):
+            part = copy.deepcopy(model)
+            cut(part, number, count)
+            self.stages.append(Stage(part, number, count, torch.device("cpu")))
+
+    def root(self) -> object:
+        return [stage.root() for stage in self.stages]
+
+    def run(self, tree, past, keep):
+        caches, arrived = [], None
+        for stage, kept in zip(self.stages, past, strict=True):
+            stage.arrived = arrived
+            arrived, cache = stage.run(tree, kept, keep)
+            caches.append(cache)
+        return arrived, caches
+
+
+@pytest.mark.parametrize(("build", "config", "settings"), FAMILIES, ids=lambda value: getattr(value, "__name__", ""))
+def test_stages_one_after_the_other_are_the_model(build, config, settings) -> None:
+    torch.manual_seed(0)
+    model = build(config(**settings)).eval()
+    assert model.config.model_type in SPLITTABLE
+    whole = Scorer(SharedModel(model), 64).score(QUERIES)
+    parts = Scorer(Composed(model, 3), 64).score(QUERIES)
+    for (value, greedy), (expected, likeliest) in zip(parts, whole, strict=True):
+        assert value == pytest.approx(expected, abs=1e-5) and greedy == likeliest
+    assert len({round(value, 4) for value, _ in whole}) == 4  # the rows differ, so equality says something
+
+
+def test_every_family_that_is_said_to_split_is_tried() -> None:
+    assert {config(**settings).model_type for _, config, settings in FAMILIES} == SPLITTABLE
+
+
+@pytest.mark.parametrize(("stages", "layers"), [(2, 2), (2, 5), (3, 7), (4, 80), (3, 3)])
+def test_layers_are_shared_out_whole(stages: int, layers: int) -> None:
+    parts = [layers_of(stage, stages, layers) for stage in range(stages)]
+    assert [layer for part in parts for layer in part] == list(range(layers))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1 and len(parts[-1]) == min(map(len, parts))
+
+
+def test_a_plan_is_what_one_device_would_run() -> None:
+    model = LlamaForCausalLM(LlamaConfig(**GROUPED)).eval()
+    shared = SharedModel(model)
+    ran = []
+    run = shared.run
+    shared.run = lambda tree, past, keep: ran.append((tree, tuple(keep))) or run(tree, past, keep)
+    Scorer(shared, 64).score(QUERIES)
+    plan = Passes(QUERIES, 64, None)
+    assert [(one.tree, tuple(sorted({read.slot for read in one.reads}))) for one in plan.passes] == ran
+    assert sum(plan.finished.values()) == len(QUERIES) and plan.passes[0].past == -1
+
+
+def put_lora(base: Path, folder: Path, **options: object) -> Path:
+    """Write a LoRA that changes every answer; return its folder."""
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    settings = {"task_type": "CAUSAL_LM", "r": 4, "target_modules": "all-linear", "init_lora_weights": False}
+    get_peft_model(model, LoraConfig(**{**settings, **options})).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    found = {}
+    for family, layers in (("gpt2", {"n_layer": 3}), ("llama", {"num_hidden_layers": 3})):
+        folder = tmp_path_factory.mktemp(family)
+        torch.manual_seed(0)
+        model = (
+            GPT2LMHeadModel(GPT2Config(**{**GPT2, **layers}))
+            if family == "gpt2"
+            else LlamaForCausalLM(LlamaConfig(**{**GROUPED, **layers}))
+        )
+        model.save_pretrained(folder)
+        found[family] = build_tokenizer(folder, bos=family == "llama")
+    return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _dismissed() -> Iterator[None]:
+    yield
+    pipeline_crew.dismiss()
+
+
+def log_likelihoods(lm: FastLM, count: int) -> list[tuple[float, bool]]:
+    return lm.loglikelihood(scored()[:count], disable_tqdm=True)
+
+
+@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_two_processes_answer_as_one(family: str, lora: bool, bases: dict[str, Path], tmp_path: Path) -> None:
+    adapter = {"peft": str(put_lora(bases[family], tmp_path / "lora"))} if lora else {}
+    one = FastLM(str(bases[family]), batch_size=4, **adapter)
+    two = FastLM(str(bases[family]), batch_size=4, pipeline=2, **adapter)
+    assert two.rank == 0 and two.world_size == 1
+    for batch_size, count in ((1, 7), (3, 29), (64, 30), ("auto", 1)):
+        one.batch_size_per_gpu = two.batch_size_per_gpu = batch_size
+        expected, found = log_likelihoods(one, count), log_likelihoods(two, count)
+        for (value, greedy), (wanted, likeliest) in zip(found, expected, strict=True):
+            assert value == pytest.approx(wanted, abs=1e-5) and greedy == likeliest
+    assert two.generate_until(asked(), disable_tqdm=True) == one.generate_until(asked(), disable_tqdm=True)
+    numbers = two.get_model_info()["model_num_parameters"]
+    assert numbers == sum(weight.numel() for weight in one.model.parameters())
+    base = FastLM(str(bases[family]), batch_size=4)
+    assert (log_likelihoods(base, 7) == log_likelihoods(one, 7)) is not lora
+
+
+def test_a_stage_holds_its_own_layers_alone(bases: dict[str, Path]) -> None:
+    lm = FastLM(str(bases["llama"]), pipeline=2)
+    names = [name for name, _ in lm.model.named_parameters()]
+    assert not [name for name in names if "layers.2" in name or "lm_head" in name or name == "model.norm.weight"]
+    assert isinstance(lm.model.model.layers[2], Passed) and lm.model.lm_head is None
+
+
+def test_a_lora_of_the_last_layer_alone_is_put_on(bases: dict[str, Path], tmp_path: Path) -> None:
+    adapter = str(put_lora(bases["llama"], tmp_path / "last", target_modules=["q_proj"], layers_to_transform=[2]))
+    one = FastLM(str(bases["llama"]), peft=adapter)
+    two = FastLM(str(bases["llama"]), peft=adapter, pipeline=2)
+    assert not isinstance(two.model, PeftModel)
+    for (value, _), (wanted, _) in zip(log_likelihoods(two, 5), log_likelihoods(one, 5), strict=True):
+        assert value == pytest.approx(wanted, abs=1e-5)
