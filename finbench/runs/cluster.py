@@ -3,7 +3,9 @@
 Every node needs finbench, and the folder in which the command was typed at the same path.
 """
 
+import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from finbench.errors import FinbenchError
-from finbench.runs.executors import Job, Needs
+from finbench.runs.executors import Job, LostWorker, Needs
+
+logger = logging.getLogger(__name__)
 
 ATTEMPTS = 4  # without a result between them, after which a job that loses its workers is given up
 POLL_SECONDS = 2.0
+CONNECT_SECONDS = 5.0
 RESOURCES = ("CPU", "GPU", "memory")  # as Ray calls them
 HANDED_ON = ("FINBENCH_", "HF_", "TRANSFORMERS_", "TOKENIZERS_")  # the driver's variables that its workers have too
 
@@ -43,6 +48,7 @@ class RayExecutor:
         environment = {name: value for name, value in os.environ.items() if name.startswith(HANDED_ON)}
         own: dict[str, Any] = {} if address else {"include_dashboard": False}
         try:
+            _reach(address)
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -50,9 +56,9 @@ class RayExecutor:
                 runtime_env={"env_vars": environment},
                 **own,
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise FinbenchError(
-                f"no Ray cluster answers at {address or 'this machine'}: {str(error).strip().splitlines()[0]} "
+                f"no Ray cluster answers at {address or 'this machine'}: {_first_line(error)} "
                 "Start one with `ray start --head`, or leave --address out."
             ) from None
         self._ray = ray
@@ -111,9 +117,10 @@ class RayExecutor:
                 del running[stream]
                 if one.lost < ATTEMPTS - 1:
                     one.lost += 1
+                    logger.warning("%s lost its worker and is sent out again: %s", one.job.name, _first_line(error))
                     running[self._send(one)] = one
                 else:
-                    yield one.job, FinbenchError(f"its worker was lost {ATTEMPTS} times: {_first_line(error)}")
+                    yield one.job, LostWorker(f"its worker was lost {ATTEMPTS} times: {_first_line(error)}")
             else:
                 one.lost = 0
                 one.results.append(result)
@@ -151,6 +158,13 @@ class RayExecutor:
             self._nodes = [_resources(node["Resources"]) for node in self._ray.nodes() if node["Alive"]]
             self._seen = time.monotonic()
         return self._nodes
+
+
+def _reach(address: str | None) -> None:
+    """Raise OSError where nobody listens, which Ray would find out after minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 @dataclass

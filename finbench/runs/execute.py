@@ -17,7 +17,7 @@ from finbench.runs.cell import CellKey
 from finbench.runs.executors import Executor, Job, LocalExecutor
 from finbench.runs.matrix import Matrix
 from finbench.runs.plan import BasePlan, Plan, Planned, lay_out
-from finbench.runs.store import Failure, write_cell, write_failure
+from finbench.runs.store import Failure, is_done, write_cell, write_failure
 
 if TYPE_CHECKING:
     from finbench.runs.bases import LoadedBase
@@ -33,23 +33,27 @@ class Group:
     """The cells of one base that are to be scored, by whoever calls it.
 
     It travels to another machine as matrix and keys: rows, prompts and hashes are made anew where it arrives, so what
-    is scored there is what its key says.
+    is scored there is what its key says. `again` are cells that had a result when they were planned.
     """
 
     plan: BasePlan
     matrix: Matrix
     folder: Path
+    again: frozenset[CellKey]
 
     def __call__(self, earlier: Sequence[Progress]) -> Iterator[Progress]:
         """Score the cells but for those that earlier attempts have ended; yield what is being done, done and failed."""
         ended = _keys(earlier)
-        todo = tuple(cell for cell in self.plan.todo if cell.key not in ended)
+        # A worker may be lost before the news of its last cell has left it.
+        written = {key for key in self.keys() if key not in ended | self.again and is_done(self.folder, key)}
+        yield from written
+        todo = tuple(cell for cell in self.plan.todo if cell.key not in ended | written)
         if todo:
             yield from _Runner(replace(self.plan, todo=todo), self.matrix, self.folder).run()
 
     def __reduce__(self) -> tuple[Any, ...]:
         matrix = replace(self.matrix, bases=(self.plan.base,))
-        return partial, (_score_anew, matrix, self.keys(), self.folder.absolute())
+        return partial, (_score_anew, matrix, self.keys(), self.folder.absolute(), self.again)
 
     def keys(self) -> tuple[CellKey, ...]:
         """Return the keys of the cells to be scored."""
@@ -62,7 +66,7 @@ def _keys(progress: Sequence[Progress]) -> set[CellKey]:
 
 
 def _score_anew(
-    matrix: Matrix, keys: Sequence[CellKey], folder: Path, earlier: Sequence[Progress]
+    matrix: Matrix, keys: Sequence[CellKey], folder: Path, again: frozenset[CellKey], earlier: Sequence[Progress]
 ) -> Iterator[Progress]:
     """Plan a matrix of one base here, and score the cells of these keys."""
     plan = lay_out(matrix, set(keys).__contains__)
@@ -71,7 +75,7 @@ def _score_anew(
     missing = (key for key in keys if key not in found)
     yield from _failures(missing, FinbenchError(f"there is no such cell on {platform.node()}: {reason}"))
     for base in plan.bases:
-        yield from Group(base, matrix, folder)(earlier)
+        yield from Group(base, matrix, folder, again)(earlier)
 
 
 def execute(
@@ -84,7 +88,8 @@ def execute(
     """
     from tqdm import tqdm
 
-    groups = [Group(base, matrix, folder) for base in plan.bases if base.todo]
+    again = frozenset(cell.key for cell in plan.todo if is_done(folder, cell.key))
+    groups = [Group(base, matrix, folder, again) for base in plan.bases if base.todo]
     if executor is None:
         executor, jobs = LocalExecutor(), [Job(group.plan.base.name, group) for group in groups]
     else:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-ExecutorName = Literal["local", "ray"]
-EXECUTORS: tuple[ExecutorName, ...] = ("local", "ray")
+from finbench.errors import FinbenchError
+
+
+class LostWorker(FinbenchError):
+    """The processes of a job died again and again without leaving an error: killed from outside, or out of memory."""
 
 
 @dataclass(frozen=True)
