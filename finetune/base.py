@@ -8,6 +8,7 @@ import torch
 
 from finbench.errors import FinbenchError
 from finbench.models.weights import KEEP_HEADS, bits_config
+from finetune import split
 from finetune.recipe import Recipe
 
 AUTO_CLASS = {
@@ -47,7 +48,8 @@ def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
         tokenizer.pad_token = tokenizer.eos_token
     if model.config.get_text_config().pad_token_id is None:
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    return (model if recipe.bits else model.to(_device())), tokenizer
+    # what is split goes to the devices part by part
+    return (model if recipe.bits or split.splits_weights() else model.to(_device())), tokenizer
 
 
 def _device() -> torch.device:
@@ -61,6 +63,8 @@ def _options(recipe: Recipe, labels: Sequence[str]) -> dict[str, Any]:
     options: dict[str, Any] = {"dtype": torch.float32}
     if recipe.bits:
         settings: dict[str, Any] = {"bnb_4bit_compute_dtype": recipe.precision} if recipe.bits == 4 else {}
+        if recipe.bits == 4 and split.splits_weights():
+            settings["bnb_4bit_quant_storage"] = recipe.precision  # bytes are not split, numbers are
         settings |= KEEP_HEADS if labels else {}
         options["quantization_config"] = bits_config(recipe.bits == 8, recipe.bits == 4, settings)
         options["dtype"] = getattr(torch, recipe.precision)

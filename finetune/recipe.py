@@ -15,6 +15,7 @@ from finbench.errors import FinbenchError
 
 Method = Literal["full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
 TRACKERS = ("tensorboard", "trackio")
+ZERO_ONE_KEYS = ("variance_kappa", "sync_every_step_until", "sync_doubles_every", "sync_interval_most")
 DEFAULTS = Path(__file__).parent / "recipes" / "_default.yaml"
 
 
@@ -55,6 +56,11 @@ class Recipe:
     weight_decay: float
     warmup_steps: int
     scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"]
+    optimizer: Literal["adamw", "zero_one_adam"]
+    variance_kappa: int | None
+    sync_every_step_until: int | None
+    sync_doubles_every: int | None
+    sync_interval_most: int | None
     eval_steps: int | None
     best_by: str | None
     early_stopping: int | None
@@ -70,7 +76,8 @@ class Recipe:
             self._require(name, getattr(self, name) >= 1, "must be 1 or more")
         for name in ("epochs", "learning_rate", "alpha", "reduction_factor"):
             self._require(name, getattr(self, name) > 0, "must be above 0")
-        for name in ("limit", "max_steps", "eval_steps", "early_stopping", "max_length", "encoder_hidden_size"):
+        whole = ("limit", "max_steps", "eval_steps", "early_stopping", "max_length", "encoder_hidden_size")
+        for name in whole + ZERO_ONE_KEYS:
             value = getattr(self, name)
             self._require(name, value is None or value >= 1, "must be 1 or more, or null")
         for name in ("warmup_steps", "weight_decay", "seed"):
@@ -90,6 +97,10 @@ class Recipe:
         self._require("class_weights", not weighs, "weighs a classifier's loss: use sampling with task_type causal")
         places = self.method != "bottleneck" or self.task_type != "seq2seq"
         self._require("method", places, "has no place in an encoder-decoder model: use lora, ia3, prefix or prompt")
+        scaled = self.precision == "float16" and self.optimizer == "zero_one_adam"
+        self._require("optimizer", not scaled, "cannot go with precision float16, whose steps may be skipped")
+        for name in ZERO_ONE_KEYS if self.optimizer == "adamw" else ():
+            self._require(name, getattr(self, name) is None, "is a setting of optimizer zero_one_adam")
         stops = self.early_stopping is not None and (self.best_by is None or self.validation_share == 0)
         self._require("early_stopping", not stops, "needs best_by and a validation_share above 0")
 

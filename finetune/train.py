@@ -19,7 +19,7 @@ from finbench.models.fast import FastLM
 from finbench.resources.monitor import Monitor, merge
 from finbench.tasks import load_tasks
 from finetune import examples as making
-from finetune import methods, trackers
+from finetune import methods, split, trackers
 from finetune.base import load_base
 from finetune.batches import collate, collate_seq2seq
 from finetune.examples import Example, Examples
@@ -59,6 +59,7 @@ def train(recipe: Recipe, folder: Path) -> Trained:
         FinbenchError: the base cannot be loaded, rows do not fit, or the folder holds another recipe's result.
 
     """
+    split.check(recipe)
     set_seed(recipe.seed)
     trackers.prepare(recipe, folder)
     checkpoint = _prepare(folder, recipe)
@@ -75,8 +76,9 @@ def train(recipe: Recipe, folder: Path) -> Trained:
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = trainer.evaluate() if found.validation else {}
     writes = trainer.is_world_process_zero()
+    whole = split.gathered(model)
     if writes:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=whole)
         tokenizer.save_pretrained(folder) if recipe.method == "full" else None
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     kept = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
@@ -92,7 +94,8 @@ def _speed(trainer: RecipeTrainer, checkpoint: str | None, monitor: Monitor) -> 
     arguments = trainer.args
     rows = steps * arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
     seconds = monitor.record()["elapsed_seconds"]
-    return {
+    sent = {"optimizer_bytes_sent": trainer.zero_one.bytes_sent} if hasattr(trainer, "zero_one") else {}
+    return sent | {
         "steps": trainer.state.global_step,
         "resumed_from_step": before,
         "steps_per_second": steps / seconds,
@@ -155,6 +158,8 @@ def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> bool:
     """Prepare the model for shared prefixes and return True, or say why it trains without."""
     if recipe.gradient_checkpointing or os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "").lower() == "true":
         reason = "gradient checkpointing computes keys and values twice"
+    elif split.splits_weights():
+        reason = f"{split.engine()} gathers a layer's weights for one pass"
     else:
         reason = why_plain(model, max(len(example.input_ids) for example in examples))
     if reason:
@@ -188,7 +193,8 @@ def _trainer(
     from transformers import EarlyStoppingCallback
 
     callbacks = [EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []
-    trainer = RecipeTrainer(
+    trainer_class, optimizer = _loop(recipe)
+    trainer = trainer_class(
         model=model,
         args=_arguments(recipe, folder, bool(found.validation)),
         train_dataset=Rows(found.train),
@@ -199,11 +205,21 @@ def _trainer(
             else (lambda rows: collate(rows, tokenizer.pad_token_id, labels, shares))
         ),
         callbacks=callbacks,
+        optimizer_cls_and_kwargs=optimizer,
     )
     trainer.validate = Validation(lm, tasks, found.validation, recipe.num_fewshot)
     if recipe.class_weights:
         trainer.weights = torch.tensor(making.class_weights(found.train, labels))
     return trainer
+
+
+def _loop(recipe: Recipe) -> tuple[type[RecipeTrainer], tuple[Any, dict[str, Any]] | None]:
+    """Return the loop that the optimizer needs, and the optimizer where it is not the Trainer's own AdamW."""
+    if recipe.optimizer == "adamw":
+        return RecipeTrainer, None
+    from finetune.optim.in_trainer import ZeroOneTrainer, optimizer_of
+
+    return ZeroOneTrainer, optimizer_of(recipe)
 
 
 def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArguments:

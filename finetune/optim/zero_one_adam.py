@@ -62,7 +62,7 @@ class ZeroOneAdam(torch.optim.Optimizer):
         return int(sum(group["bytes_sent"] for group in self.param_groups))
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step; every process has to take part. Returns the closure's loss, if one is given."""
         loss = None
         if closure is not None:
