@@ -28,8 +28,10 @@ HANDED_ON = ("FINBENCH_", "HF_", "TRANSFORMERS_", "TOKENIZERS_")  # the driver's
 class RayExecutor:
     """Runs jobs as Ray tasks; a job whose worker is lost is sent out again with what it had yielded."""
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(self, address: str | None = None, cores: int | None = None) -> None:
         """Connect to the cluster at an address ("auto", "host:6379"), or start Ray on this machine for this process.
+
+        Ray takes the machine to have `cores`, by default those it has.
 
         Raises:
             FinbenchError: Ray is not installed, or no cluster answers there.
@@ -46,7 +48,7 @@ class RayExecutor:
                 "--address HOST:6379` makes this machine one) and give --address auto."
             )
         environment = {name: value for name, value in os.environ.items() if name.startswith(HANDED_ON)}
-        own: dict[str, Any] = {} if address else {"include_dashboard": False}
+        own: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": cores}
         try:
             _reach(address)
             ray.init(
