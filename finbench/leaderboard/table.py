@@ -147,10 +147,11 @@ def matrix(found: Found, show: Callable[[Cell], str], headless: Sequence[Entry])
     """Return markdown of entries by tasks; a base without a head says so, what was not scored is a dash."""
     tasks = tasks_of(found)
     rows = []
-    for entry in sorted({entry for entry, _ in found} | set(headless)):
+    entries = sorted({entry for entry, _ in found} | set(headless))
+    for entry in entries[:SHOWN]:
         values = [show(found[entry, task]) if (entry, task) in found else "–" for task in tasks]
         rows.append([entry.title(), *(["no head"] * len(tasks) if entry in headless else values)])
-    return markdown(["model", *map(short, tasks)], rows)
+    return markdown(["model", *map(short, tasks)], rows, len(entries))
 
 
 def headless_bases(found: Found) -> list[Entry]:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from typing import Any
 
 from finbench.data.perturb import NONE
@@ -13,6 +14,7 @@ from finbench.records import Metric
 SCHEMA_VERSION = 3
 # Enters every key; raised when a change of ours alters the numbers of an unchanged model on unchanged rows.
 ENGINE_VERSION = 1
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True)  # as `json.dumps`, which makes one at every call
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,7 @@ class CellKey:
 
     def digest(self) -> str:
         """Return the first 12 hex digits of the SHA-256 over all fields."""
-        # Unperturbed keys are hashed without the field, so that files from before it was there keep their names.
-        values = {name: value for name, value in vars(self).items() if name != "perturb" or value != NONE}
-        text = json.dumps(values, sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return _digest(self)
 
     def stem(self) -> str:
         """Return where the cell lies in the folder of cells, without an extension: `task/base/adapter-digest`."""
@@ -71,6 +70,14 @@ class CellKey:
         return self.perturb.partition("/")[0]
 
 
+@lru_cache(maxsize=65536)
+def _digest(key: CellKey) -> str:
+    # Unperturbed keys are hashed without the field, so that files from before it was there keep their names.
+    values = {name: value for name, value in vars(key).items() if name != "perturb" or value != NONE}
+    return hashlib.sha256(_ENCODER.encode(values).encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=65536)
 def slug(name: str) -> str:
     """Return the name as a file may be called on any system."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80] or "unnamed"

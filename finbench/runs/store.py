@@ -7,7 +7,7 @@ it exists means the cell is done.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from finbench.errors import FinbenchError
 from finbench.records import Outcome
 from finbench.runs.cell import SCHEMA_VERSION, Cell, CellKey, cell_of
 from finbench.runs.migrate import migrated
-from finbench.runs.schema import cell_schema, problems
+from finbench.runs.schema import cell_schema, fits_cell, problems
 
 RESULT, FAILURE, OUTCOMES = ".json", ".failed.json", ".parquet"
 
@@ -142,11 +142,11 @@ def read_cells(folder: Path) -> Cells:
     results: list[Cell] = []
     failures: list[Failure] = []
     unreadable: list[Unreadable] = []
-    for path in _paths(folder):
-        record = _read(path)
+    for place in _places(folder):
+        record = _read(place)
         if isinstance(record, str):
-            unreadable.append(Unreadable(path, record))
-        elif path.name.endswith(FAILURE):
+            unreadable.append(Unreadable(Path(place), record))
+        elif place.endswith(FAILURE):
             record.pop("schema_version")
             failures.append(Failure(**{**record, "key": CellKey(**record["key"])}))
         else:
@@ -155,24 +155,31 @@ def read_cells(folder: Path) -> Cells:
     return Cells(tuple(results), tuple(one for one in failures if one.key not in done), tuple(unreadable))
 
 
-def _paths(folder: Path) -> Iterator[Path]:
-    """Yield the cells' files in an order that no file system changes."""
-    yield from sorted(path for path in folder.rglob("*.json") if not path.name.startswith("."))
+def _places(folder: Path) -> list[str]:
+    """Return the cells' files in an order that no file system changes; texts, for paths take their time."""
+    found = []
+    for inside, _, names in os.walk(folder):
+        found += [os.path.join(inside, name) for name in names if name.endswith(RESULT) and not name.startswith(".")]
+    return sorted(found)
 
 
-def _read(path: Path) -> dict[str, Any] | str:
+def _read(place: str) -> dict[str, Any] | str:
     """Return a file's record, or what is wrong with it."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        with open(place, encoding="utf-8") as file:
+            record = json.loads(file.read())
     except (OSError, ValueError) as error:
         return f"cannot be read as JSON ({error})"
     record = migrated(record)
     if later := _later_version(record):
         return f"schema_version is {later}, this finbench reads up to {SCHEMA_VERSION}: a later one wrote it, upgrade"
-    found = _failure_problems(record) if path.name.endswith(FAILURE) else list(problems(record, cell_schema()))
+    if place.endswith(FAILURE):
+        found = _failure_problems(record)
+    else:
+        found = [] if fits_cell()(record) else list(problems(record, cell_schema()))
     if found:
         return "; ".join(found[:3])
-    if not path.name.removesuffix(FAILURE).removesuffix(RESULT).endswith(CellKey(**record["key"]).digest()):
+    if not place.removesuffix(FAILURE).removesuffix(RESULT).endswith(f"-{CellKey(**record['key']).digest()}"):
         return "its key does not belong to its name: it was edited or renamed"
     return record if isinstance(record, dict) else "it is no object"
 

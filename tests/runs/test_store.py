@@ -13,7 +13,7 @@ from finbench.errors import FinbenchError
 from finbench.records import Metric, Outcome
 from finbench.runs import store
 from finbench.runs.cell import Cell, CellKey
-from finbench.runs.schema import cell_schema, problems
+from finbench.runs.schema import cell_schema, fits_cell, problems
 from finbench.runs.store import Failure, has_failed, is_done, path_of, read_cells, read_outcomes, write_cell
 
 KEY = CellKey(
@@ -40,6 +40,7 @@ def test_a_cell_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_outcomes(tmp_path, KEY) == OUTCOMES
     assert {file.name for file in path.parent.iterdir()} == {path.name, path.with_suffix(".parquet").name}
     jsonschema.validate(json.loads(path.read_text()), cell_schema())
+    assert fits_cell()(json.loads(path.read_text()))
 
 
 def test_free_answers_are_kept_as_hashes(tmp_path: Path) -> None:
@@ -96,6 +97,15 @@ def test_another_key_is_another_file(change: dict[str, object], tmp_path: Path) 
         (lambda record: record["confusion"]["matrix"][0].append(0.5), "confusion.matrix[0][3] is a float"),
         (lambda record: record["confusion"]["matrix"][0].append(True), "confusion.matrix[0][3] is a bool"),
         (lambda record: record["confusion"]["labels"].append(1), "confusion.labels[2] is a int"),
+        (lambda record: record["metrics"]["accuracy"].pop("stderr"), "metrics.accuracy.stderr is missing"),
+        (lambda record: record["metrics"]["accuracy"].update(p=1), "metrics.accuracy.p is unknown"),
+        (lambda record: record["per_class"]["yes"].update(f1="high"), "per_class.yes.f1 is a str"),
+        (lambda record: record["key"].update(truncate="sometimes"), "key.truncate is 'sometimes', not one of"),
+        (lambda record: record["key"].pop("perturb"), "key.perturb is missing"),
+        (lambda record: record["machine"]["gpus"].append(None), "machine.gpus[0] is a NoneType"),
+        (lambda record: record["versions"].update(python=3), "versions.python is a int"),
+        (lambda record: record.update(git={"commit": "abc"}), "git.dirty is missing"),
+        (lambda record: record.update(key=[]), "key is a list"),
         (lambda record: record["key"].update(limit=7), "its key does not belong to its name"),
     ],
 )
@@ -108,7 +118,7 @@ def test_a_damaged_cell_is_listed_not_skipped(damage, problem: str, tmp_path: Pa
     assert not cells.results and len(cells.unreadable) == 1
     assert problem in cells.unreadable[0].problem
     by_library = list(jsonschema.Draft202012Validator(cell_schema()).iter_errors(record))
-    assert bool(by_library) == bool(list(problems(record, cell_schema())))
+    assert bool(by_library) == bool(list(problems(record, cell_schema()))) != fits_cell()(record)
 
 
 def test_half_a_file_is_listed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from finbench.leaderboard import published, stats
 from finbench.leaderboard.pages.methods import by_recipe
-from finbench.leaderboard.table import Entry, Found, accuracy, markdown, short, task_order
+from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, markdown, short, task_order
 from finbench.leaderboard.view import View
 
 
@@ -32,7 +32,8 @@ def _section(found: Found) -> str:
     lines = sorted(
         [*_methods(found), *_entries(found)], key=lambda one: (-len(one.scores), -_mean(one.scores), one.name)
     )
-    return markdown(["entry", "tasks", "average accuracy", "its base", "gain"], [_line(one) for one in lines])
+    columns = ["entry", "tasks", "average accuracy", "its base", "gain"]
+    return markdown(columns, [_line(one) for one in lines[:SHOWN]], len(lines))
 
 
 def _entries(found: Found) -> list[Average]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from finbench.leaderboard import published
 from finbench.leaderboard.table import (
+    SHOWN,
     Entry,
     Found,
     gibibytes,
@@ -41,9 +42,9 @@ def _training(found: Found) -> str:
     for (entry, _), cell in found.items():
         if cell.adapter:
             trained.setdefault(entry, []).append(cell)
-    rows = [_line(entry, trained[entry]) for entry in sorted(trained)]
+    rows = [_line(entry, trained[entry]) for entry in sorted(trained)[:SHOWN]]
     columns = ["entry", "method", "trained on", "batch", "trained parameters", "MiB", "training s", "GPU hours"]
-    return markdown([*columns, "GPU memory (GiB)", "memory (GiB)", "s/row"], rows) if rows else ""
+    return markdown([*columns, "GPU memory (GiB)", "memory (GiB)", "s/row"], rows, len(trained)) if rows else ""
 
 
 def _line(entry: Entry, cells: list[Cell]) -> list[str]:

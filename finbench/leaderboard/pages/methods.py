@@ -4,7 +4,7 @@ import json
 
 from finbench.leaderboard import published, stats
 from finbench.leaderboard.plots import Bar, Bars, bars
-from finbench.leaderboard.table import Entry, Found, accuracy, markdown, record_of, short, task_order
+from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, markdown, record_of, short, task_order
 from finbench.leaderboard.view import View
 from finbench.runs.cell import Cell
 
@@ -14,7 +14,7 @@ METRICS = {
     "recall_weighted": "recall",
     "f1_weighted": "F1",
 }
-SHOWN = 16  # bars of a task
+BARS = 16  # of a task
 Group = tuple[str, str, str, str, str]  # task, base, precision, method, recipe without its seed
 
 
@@ -54,7 +54,7 @@ def _panels(groups: dict[Group, list[Cell]]) -> list[Bars]:
             Bar(f"{model} {method} (reported)", value, None, reported=True)
             for model, method, value in published.accuracies_of_methods(short(task))
         ]
-        panels.append(Bars(short(task), (*ours[:SHOWN], *theirs)))
+        panels.append(Bars(short(task), (*ours[:BARS], *theirs)))
     return panels
 
 
@@ -64,7 +64,7 @@ def _table(found: Found) -> str:
         return ""
     order = sorted(groups, key=lambda group: (task_order(group[0]), group[1:]))
     columns = ["task", "base", "method", "seeds", *METRICS.values(), "trained parameters", "training s", "MiB"]
-    return markdown(columns, [_line(group, groups[group]) for group in order])
+    return markdown(columns, [_line(group, groups[group]) for group in order[:SHOWN]], len(order))
 
 
 def by_recipe(found: Found) -> dict[Group, list[Cell]]:

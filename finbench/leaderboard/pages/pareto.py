@@ -1,5 +1,7 @@
 """Quality against cost: for each task what no other entry beats in both, marked, with a picture."""
 
+from collections.abc import Mapping
+
 from finbench.leaderboard.plots import Panel, Point, scatter
 from finbench.leaderboard.table import (
     Entry,
@@ -25,8 +27,10 @@ def page(view: View) -> dict[str, str]:
 
     def section(number: int, found: Found) -> str:
         name = f"pareto_{number}.svg"
-        pictures[name] = scatter([_panel(found, task) for task in tasks_of(found)], "seconds per row", "accuracy")
-        return f"![accuracy against seconds per row]({name})\n\n{_table(found)}"
+        ranked = {task: of_task(found, task) for task in tasks_of(found)}
+        panels = [_panel(task, cells, front(cells)) for task, cells in ranked.items()]
+        pictures[name] = scatter(panels, "seconds per row", "accuracy")
+        return f"![accuracy against seconds per row]({name})\n\n{_table(ranked)}"
 
     text = (
         "# Quality against cost\n\nAn entry is on the front (◆) where no other is at least as accurate and as fast, "
@@ -52,10 +56,9 @@ def front(cells: dict[Entry, Cell]) -> set[Entry]:
     return kept
 
 
-def _table(found: Found) -> str:
+def _table(ranked: Mapping[str, dict[Entry, Cell]]) -> str:
     rows = []
-    for task in tasks_of(found):
-        cells = of_task(found, task)
+    for task, cells in ranked.items():
         kept = front(cells)
         listed = [entry for n, entry in enumerate(cells) if n < LISTED or entry in kept]
         rows += [_line(task, entry, cells[entry], entry in kept) for entry in listed]
@@ -67,9 +70,7 @@ def _line(task: str, entry: Entry, cell: Cell, is_front: bool) -> list[str]:
     return [short(task), "◆" if is_front else "", entry.title(), *cost]
 
 
-def _panel(found: Found, task: str) -> Panel:
-    cells = of_task(found, task)
-    kept = front(cells)
+def _panel(task: str, cells: dict[Entry, Cell], kept: set[Entry]) -> Panel:
     shown = [entry for n, entry in enumerate(cells) if n < LISTED or entry in kept]
     points = [
         Point(cost, accuracy(cells[e]), e.title(), e in kept)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from finbench.leaderboard.table import Entry, Found, accuracy, markdown, record_of, short, tasks_of
+from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, markdown, record_of, short, tasks_of
 from finbench.leaderboard.view import View
 
 
@@ -19,8 +19,8 @@ def page(view: View) -> str:
 def _table(found: Found) -> str:
     tasks = tasks_of(found)
     entries = sorted({entry for (entry, _), cell in found.items() if cell.adapter})
-    rows = [[entry.title(), *(_shown(found, entry, task) for task in tasks)] for entry in entries]
-    return markdown(["adapter", *map(short, tasks)], rows) if rows else ""
+    rows = [[entry.title(), *(_shown(found, entry, task) for task in tasks)] for entry in entries[:SHOWN]]
+    return markdown(["adapter", *map(short, tasks)], rows, len(entries)) if rows else ""
 
 
 def _shown(found: Found, entry: Entry, task: str) -> str:
