@@ -16,6 +16,7 @@ BENCHMARKS = {
     "training": 96,
     "growth": 10000,
     "serving": 1000,
+    "boards": 10000,
     "scheduler": 10000,
 }  # with the rows that it takes by default
 

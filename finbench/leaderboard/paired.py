@@ -1,6 +1,7 @@
 """Two cells on the same rows: read once, compared by the test that their rows allow."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ class Rows:
     golds: npt.NDArray[Any]
     predictions: npt.NDArray[Any]
     member: npt.NDArray[np.int64]
+    _places: dict[tuple[str, ...], npt.NDArray[np.int64]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def right(self) -> npt.NDArray[np.bool_]:
         """Return which rows were answered rightly."""
         return np.asarray(self.golds == self.predictions, dtype=bool)
@@ -52,10 +54,12 @@ class Rows:
         """Return each row's place in the flat confusion matrix, (N,), and the matrix's size."""
         if not labels:
             return np.where(self.right, 0, 1), 2
-        place = {label: n for n, label in enumerate(labels)}
-        gold = np.array([place[label] for label in self.golds])
-        said = np.array([place.get(label, len(labels)) for label in self.predictions])
-        return gold * (len(labels) + 1) + said, len(labels) * (len(labels) + 1)
+        if labels not in self._places:
+            place = {label: n for n, label in enumerate(labels)}
+            gold = np.array([place[label] for label in self.golds])
+            said = np.array([place.get(label, len(labels)) for label in self.predictions])
+            self._places[labels] = gold * (len(labels) + 1) + said
+        return self._places[labels], len(labels) * (len(labels) + 1)
 
     def without_price_question(self) -> float:
         """Return the accuracy on all but the first of each headline's nine questions."""
@@ -115,7 +119,8 @@ class Outcomes:
             return "rows' outcomes missing"
         if not np.array_equal(a.ids, b.ids):
             return "other rows"
-        labels = labels_of(first)
+        if not (labels := labels_of(first)):
+            return "no classes"
         return stats.permutation(a.counts(labels), b.counts(labels), stats.f1_of)
 
     def f1_interval(self, cell: Cell) -> stats.Interval | None:

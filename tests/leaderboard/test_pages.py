@@ -52,6 +52,17 @@ def test_rows_that_repeat_are_no_evidence(scored: Write, pages: Callable) -> Non
     assert "120 rows are 12 different ones" in page["README.md"]
 
 
+def test_pairs_are_tested_by_accuracy_and_by_f1(scored: Write, pages: Callable) -> None:
+    scored("toy", "", 60), scored("toy", "good", 100), scored("toy", "close", 98), scored("toy", "bad", 62)
+    section = pages()["task_fpb.md"].partition("### Compared on the same rows")[2].partition("###")[0]
+    assert "accuracy, exact McNemar" in section and "weighted F1, paired permutation" in section
+    against_base = line(section, "| toy + good ", "| toy (base) ")
+    assert "+0.333, better (p &lt; 0.001)" in against_base and against_base.count("better") == 2
+    rival = line(section, "| toy + good ", "| toy + close ")
+    assert "+0.017, not shown to differ" in rival and rival.count("not shown to differ") == 2
+    assert len([one for one in section.splitlines() if one.startswith("| toy")]) == 5  # three gains, two rivals
+
+
 def test_seeds_of_a_recipe_are_one_line(scored: Write, pages: Callable) -> None:
     for seed, right in enumerate((84, 90, 96)):
         recipe = {"r": 8, "seed": seed, "base": f"models/{seed}"}

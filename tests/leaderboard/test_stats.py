@@ -90,6 +90,33 @@ def test_f1_of_a_confusion_matrix_is_scikit_learns() -> None:
     assert stats.f1_of(counts)[0] == pytest.approx(expected)
 
 
+def test_permutation_of_f1_is_the_exact_one_by_scikit_learn() -> None:
+    from itertools import product
+
+    from sklearn.metrics import f1_score
+
+    random = np.random.default_rng(3)
+    gold = random.integers(0, 3, 40)
+    first, second = gold.copy(), gold.copy()
+    first[:7], second[7:9] = (gold[:7] + 1) % 3, (gold[7:9] + 2) % 3  # nine rows differ: 512 arrangements
+
+    def difference(one: np.ndarray, other: np.ndarray) -> float:
+        return f1_score(gold, other, average="weighted") - f1_score(gold, one, average="weighted")
+
+    observed, swaps = difference(first, second), []
+    for swap in product((False, True), repeat=9):
+        where = np.concatenate([swap, np.zeros(31, bool)])
+        swaps.append(abs(difference(np.where(where, second, first), np.where(where, first, second))))
+    exact = np.mean([swap >= abs(observed) - 1e-12 for swap in swaps])
+
+    def counts(said: np.ndarray) -> np.ndarray:
+        return np.eye(12)[gold * 4 + said]
+
+    found = stats.permutation(counts(first), counts(second), stats.f1_of, 9999)
+    assert found.difference == pytest.approx(observed)
+    assert found.p_value == pytest.approx(exact, abs=0.01)
+
+
 def test_bootstrap_is_scipys() -> None:
     from scipy.stats import bootstrap
 

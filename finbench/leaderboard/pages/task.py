@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from finbench.leaderboard import stats
 from finbench.leaderboard.flags import has_price_question
+from finbench.leaderboard.pages import pairs
 from finbench.leaderboard.pages.front import RIVALS, gain_of, shown_gain
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
 from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, escaped, markdown, of_task, record_of, short
@@ -24,7 +25,9 @@ def page(view: View, task: str) -> str:
         f"# {short(task)}\n\n{view.sections(section)}\n\n"
         f"Accuracy with Wilson's interval, F1 with a bootstrap of clusters, both at 95%. Ranks, F1 intervals and tests "
         f"are those of the {RIVALS} best; entries of one rank cannot be told from the first of them on these rows, "
-        "with Holm's correction over the tests against it. A dot marks an adapter that was trained on this task.\n"
+        "with Holm's correction over the tests against it. Pairs are tested by accuracy and, by a permutation of "
+        "clusters, by weighted F1, each corrected over its column. A dot marks an adapter that was trained on this "
+        "task.\n"
     )
 
 
@@ -43,6 +46,8 @@ def _section(ranked: Mapping[Entry, Cell], view: View) -> str:
     columns = ["rank", "entry", "accuracy [95%]", "weighted F1 [95%]", "macro F1", "MCC", "over its base", "to know"]
     priced = any(has_price_question(cell) for cell in top.values())
     text = f"{_about(ranked, outcomes)}\n\n{markdown(columns, rows, len(ranked))}"
+    if compared := pairs.section(top, ranked, outcomes):
+        text += f"\n\n{compared}"
     if priced:
         text += f"\n\n{_without_price(top, outcomes)}"
     detailed = [(entry, cell) for entry, cell in list(ranked.items())[:DETAILED] if cell.confusion]
