@@ -72,13 +72,13 @@ class FastLM(HFLM):
             raise FinbenchError(f"hf-fast: truncate={truncate!r} is unknown; give truncate=refuse or truncate=report.")
         if not args:
             kwargs.setdefault("device", "cuda:0")  # which falls back to the CPU; `HFLM`'s own default does not
-        self._pipeline = None
+        self.pipeline = None
         if pipeline:
             from finbench.models.pipeline import Pipeline, source_of
 
             source, kwargs = source_of(pretrained, {**kwargs, "merge": merge})
-            self._pipeline = Pipeline(source, int(pipeline))
-            pretrained = self._pipeline.model
+            self.pipeline = Pipeline(source, int(pipeline))
+            pretrained = self.pipeline.model
         super().__init__(pretrained, *args, **kwargs)
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()
@@ -123,7 +123,7 @@ class FastLM(HFLM):
     def get_model_info(self) -> dict[str, Any]:
         """Return what lm-eval adds to its results; a pipeline's weights are those of all stages."""
         info: dict[str, Any] = super().get_model_info()
-        return info if self._pipeline is None else {**info, "model_num_parameters": self._pipeline.parameters}
+        return info if self.pipeline is None else {**info, "model_num_parameters": self.pipeline.parameters}
 
     @property
     def longest_input(self) -> int:
@@ -176,8 +176,8 @@ class FastLM(HFLM):
         width = getattr(self.model.config.get_text_config(), "hidden_size", 0)
         with self._pass(len(requests), "loglikelihood", disable_tqdm) as advance:
             budget = token_budget(self._batch_size(override_bs), longest, width)
-            if self._pipeline is not None:
-                results = self._pipeline.score(queries, budget, self.softmax_dtype, advance)
+            if self.pipeline is not None:
+                results = self.pipeline.score(queries, budget, self.softmax_dtype, advance)
             else:
                 results = Scorer(SharedModel(self.model), budget, self.softmax_dtype, advance).score(queries)
         for (strings, _, _), result in zip(requests, results, strict=True):
@@ -210,7 +210,7 @@ class FastLM(HFLM):
             self._check_length(request, len(context), room, f" and an answer of up to {new_tokens}")
         longest = min(max(map(len, contexts)), room) + new_tokens
         simple = _is_greedy(settings, self.model.generation_config) and self.think_end_token is None
-        if not simple and self._pipeline is not None:
+        if not simple and self.pipeline is not None:
             raise FinbenchError("pipeline generates greedily, without sampling or thinking: leave pipeline out.")
         if not simple or self._plain(longest):
             texts: list[str] = super().generate_until(requests, disable_tqdm)
@@ -221,8 +221,8 @@ class FastLM(HFLM):
             budget = token_budget(self._batch_size(None), longest, GENERATED_WIDTH)
             ends = eos if isinstance(eos, list) else [eos]
             cut = [context[-room:] for context in contexts]
-            if self._pipeline is not None:
-                ids = self._pipeline.generate(cut, stop, new_tokens, self.tokenizer, budget, ends, advance)
+            if self.pipeline is not None:
+                ids = self.pipeline.generate(cut, stop, new_tokens, self.tokenizer, budget, ends, advance)
             else:
                 generator = Generator(SharedModel(self.model), self.tokenizer, budget, ends, advance)
                 ids = generator.generate(cut, stop, new_tokens)
@@ -266,9 +266,9 @@ class FastLM(HFLM):
             reason = f"some layers see {size} tokens, fewer than the longest input"
         else:
             if key not in self._reasons:
-                self._reasons[key] = self._trial() if self._pipeline is None else ""
+                self._reasons[key] = self._trial() if self.pipeline is None else ""
             reason = self._reasons[key]
-        if reason and self._pipeline is not None:
+        if reason and self.pipeline is not None:
             raise FinbenchError(f"pipeline shares prefixes, which cannot be here: {reason}. Leave pipeline out.")
         if reason and reason not in self._said:
             self._said.add(reason)

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from finbench.errors import FinbenchError
 from finbench.models.pipeline_crew import CPU, Crew, crew_of
 from finbench.models.pipeline_passes import Passes, run_passes
-from finbench.models.pipeline_stage import Relay, Source, Stage, load_stage, weights_of
+from finbench.models.pipeline_stage import Relay, Source, load_stage, weights_of
 from finbench.models.weights import bits_config
 from finbench.scoring.engine import Query
 from finbench.scoring.generate import Generator
@@ -65,6 +65,10 @@ class Pipeline:
                 f"{len(lost)} weights of the adapter {adapter} belong to no stage of the pipeline (such as "
                 f"{sorted(lost)[0]}): leave pipeline out."
             )
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function of (the stages held, this model's number, arguments) in every stage's process."""
+        return self._crew.together(function, self._number, *arguments)
 
     def score(
         self,
@@ -134,9 +138,7 @@ def _score(
     softmax_dtype: torch.dtype | None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> list[tuple[float, bool]]:
-    relay = held[number]
-    stage = Stage(relay.model, relay.number, relay.count, relay.device)
-    stage.dtype = relay.dtype
+    stage = held[number].in_schedule()
     plan = Passes(queries, budget, softmax_dtype)
     with maskable_attention(stage.model):
         run_passes(stage, plan, advance)

@@ -163,7 +163,7 @@ def put_on(model: Any, adapter: str) -> tuple[Any, set[str]]:
         raise FinbenchError(
             f"{adapter} puts virtual tokens before the input, which a pipeline cannot: leave pipeline out."
         )
-    return wrapped, set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
+    return wrapped, set(get_peft_model_state_dict(wrapped))
 
 
 def weights_of(adapter: str) -> set[str]:
@@ -254,6 +254,18 @@ class Relay(Stage):
             return result
         dist.send(result.contiguous(), self.number + 1)
         return result.new_empty(len(keep), 0)
+
+    def around(self, model: Any) -> "Relay":
+        """Return this stage with another model in it, such as its own with an adapter."""
+        other = Relay(model, self.number, self.count, self.device)
+        other.dtype = self.dtype
+        return other
+
+    def in_schedule(self) -> Stage:
+        """Return this stage for a schedule, which brings it what arrives."""
+        stage = Stage(self.model, self.number, self.count, self.device)
+        stage.dtype = self.dtype
+        return stage
 
     def likeliest(self, logits: torch.Tensor) -> list[int]:
         """Return the likeliest token of each row, as the last stage sees it."""

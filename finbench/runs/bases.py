@@ -1,6 +1,7 @@
 """One base in memory for all its adapters: causal models through lm-eval's types, classifiers sharing one encoder."""
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -34,7 +35,13 @@ def load_base(base: Base, matrix: Matrix) -> LoadedBase:
         FinbenchError: its weights cannot be had.
 
     """
-    loaded = ClassifierBase if base.model == "hf-classifier" else CausalBase
+    loaded: Callable[[Base, Matrix], LoadedBase] = CausalBase
+    if base.model == "hf-classifier":
+        loaded = ClassifierBase
+    elif base.model == "vllm":
+        from finbench.runs.vllm_base import VllmBase as loaded
+    elif base.pipeline:
+        from finbench.runs.pipelined import PipelinedBase as loaded
     try:
         return loaded(base, matrix)
     except OSError as error:  # what transformers raises where neither a folder nor the hub has the weights
@@ -49,6 +56,18 @@ def quantisation(bits: int | None) -> dict[str, Any]:
     return {f"load_in_{bits}bit": True} if bits else {}
 
 
+def causal_settings(base: Base, matrix: Matrix) -> dict[str, Any]:
+    """Return the arguments of lm-eval's types of language models."""
+    return {
+        "pretrained": base.base,
+        "revision": base.revision or "main",
+        "dtype": base.dtype,
+        "batch_size": matrix.batch_size,
+        "device": "cuda:0",  # lm-eval falls back to the CPU
+        **quantisation(base.bits),
+    }
+
+
 class CausalBase:
     """A language model; adapters are put on the one lm-eval model, which keeps the rows it has tokenised."""
 
@@ -58,14 +77,7 @@ class CausalBase:
 
     def _load(self) -> None:
         base, matrix = self._base, self._matrix
-        settings: dict[str, Any] = {
-            "pretrained": base.base,
-            "revision": base.revision or "main",
-            "dtype": base.dtype,
-            "batch_size": matrix.batch_size,
-            "device": "cuda:0",  # lm-eval falls back to the CPU
-            **quantisation(base.bits),
-        }
+        settings = causal_settings(base, matrix)
         if base.model == "hf":
             from finbench.runs.plain import PlainLM
 

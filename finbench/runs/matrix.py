@@ -12,7 +12,7 @@ batch_size: 16
 bases:
   - base: openai-community/gpt2 # an id or a folder
     name: gpt2                  # default: the last part of `base`
-    model: hf-fast              # or hf, hf-classifier
+    model: hf-fast              # or hf, hf-classifier, vllm
     revision: null
     dtype: float32
     bits: null                  # 8 or 4
@@ -20,11 +20,14 @@ bases:
     score_base: true            # false: the bare base has no score
     note: ""                    # what a reader must know, such as that the base has seen a test set
     tasks: null                 # default: the matrix's
+    pipeline: null              # hf-fast: split by layers over so many processes
+    vllm: null                  # vllm: settings of the engine, such as {tensor_parallel_size: 4, max_model_len: 4096}
 ```
 """
 
 import difflib
 import glob
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -33,9 +36,20 @@ from typing import Any, Literal, get_args
 from finbench.data.perturb import NONE, check_kind
 from finbench.errors import FinbenchError
 
-ModelType = Literal["hf-fast", "hf", "hf-classifier"]
+ModelType = Literal["hf-fast", "hf", "hf-classifier", "vllm"]
 Truncate = Literal["refuse", "report"]
 DTYPES = ("float32", "bfloat16", "float16")
+# Settings of vLLM that say how it works, not what comes out: others would have to enter a cell's key.
+VLLM_SETTINGS = (
+    *(
+        "tensor_parallel_size",
+        "pipeline_parallel_size",
+        "data_parallel_size",
+        "gpu_memory_utilization",
+        "max_model_len",
+    ),
+    *("max_num_seqs", "max_num_batched_tokens", "enable_prefix_caching", "enforce_eager"),
+)
 
 
 @dataclass(frozen=True)
@@ -52,15 +66,29 @@ class Base:
     score_base: bool = True
     note: str = ""
     tasks: tuple[str, ...] | None = None
+    pipeline: int | None = None
+    vllm: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _one_of("model", self.model, get_args(ModelType))
         _one_of("dtype", self.dtype, DTYPES)
         _one_of("bits", self.bits, (None, 8, 4))
-        if self.bits and self.model == "hf":
-            raise FinbenchError(f"bits is {self.bits}, which lm-eval's hf cannot load: choose model hf-fast.")
+        if self.bits and self.model in ("hf", "vllm"):
+            raise FinbenchError(f"bits is {self.bits}, which lm-eval's {self.model} cannot load: choose model hf-fast.")
+        if self.pipeline is not None and (self.model != "hf-fast" or self.pipeline < 2):
+            raise FinbenchError(f"pipeline is {self.pipeline}: it is two stages or more, of model hf-fast.")
+        if self.vllm is not None and self.model != "vllm":
+            raise FinbenchError(f"vllm is given, but model is {self.model}: choose model vllm, or leave it out.")
+        for name in self.vllm or {}:
+            _one_of("a setting of vllm", name, VLLM_SETTINGS)
         if not self.name:
             object.__setattr__(self, "name", Path(self.base).name)
+
+    @property
+    def devices(self) -> int:
+        """Return how many GPUs the base takes where it takes any."""
+        sizes = [(self.vllm or {}).get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline", "data")]
+        return self.pipeline or math.prod(sizes)
 
     @property
     def precision(self) -> str:
@@ -149,6 +177,7 @@ _ALLOWED: Mapping[str, tuple[type, ...]] = {
     "bool": (bool,),
     "str | None": (str, type(None)),
     "int | None": (int, type(None)),
+    "collections.abc.Mapping[str, typing.Any] | None": (dict, type(None)),
 }
 
 
@@ -173,7 +202,7 @@ def _checked(given: Any, shape: type[Matrix] | type[Base], where: str) -> dict[s
 
 
 def _words(allowed: Sequence[type]) -> str:
-    names = {str: "a text", int: "a whole number", bool: "true or false", type(None): "null"}
+    names = {str: "a text", int: "a whole number", bool: "true or false", dict: "keys with values", type(None): "null"}
     return " or ".join(names[kind] for kind in allowed)
 
 

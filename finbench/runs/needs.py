@@ -20,16 +20,17 @@ def needs_of(plan: BasePlan, matrix: Matrix, cpus: float, gpus: float) -> Needs:
     from finbench.resources.shapes import meta_model, shape_of
 
     base, todo = plan.base, plan.todo
+    gpus, process_bytes = gpus * base.devices, PROCESS_BYTES * (base.pipeline or 1)
     kind = "classifier" if base.model == "hf-classifier" else "causal"
     try:
         shape = shape_of(meta_model(base.base, base.revision, kind))
     except (FinbenchError, ValueError):
-        return Needs(cpus, gpus, PROCESS_BYTES)
+        return Needs(cpus, gpus, process_bytes)
     job = PlannedJob(
         shape, base.dtype, base.bits, False, matrix.batch_size, max(map(_tokens, todo)), 1, 0,
         max(cell.adapter.size_bytes // 4 if cell.adapter else 0 for cell in todo), lambda rows: 0,
     )  # fmt: skip
-    return Needs(cpus, gpus, PROCESS_BYTES + memory(job).total)
+    return Needs(cpus, gpus, process_bytes + memory(job).total)
 
 
 def _tokens(cell: Planned) -> int:

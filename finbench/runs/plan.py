@@ -177,6 +177,10 @@ def _fitting(given: str, base: Base) -> "Adapter":
     if (adapter.task_type == "SEQ_CLS") != (base.model == "hf-classifier"):
         fit = "hf-classifier" if adapter.task_type == "SEQ_CLS" else "hf-fast"
         raise FinbenchError(f"the adapter is of type {adapter.task_type}, the base's model {base.model}: use {fit}.")
+    if base.model == "vllm":
+        from finbench.runs.vllm_base import check_adapter
+
+        check_adapter(adapter)
     match_base(adapter, base.base, base.revision)
     return adapter
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from finbench.paths import PACKAGE
 
-PACKAGES = ("finbench", "lm-eval", "transformers", "peft", "torch", "accelerate", "datasets", "bitsandbytes")
+PACKAGES = ("finbench", "lm-eval", "transformers", "peft", "torch", "accelerate", "datasets", "bitsandbytes", "vllm")
 
 
 @cache

@@ -1,6 +1,6 @@
 """Puts adapters on a model in memory and takes them off, leaving the model as it was, to the bit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,35 @@ class Proof:
     max_abs_logit_difference: float
 
 
-class Switch:
-    """One model on which adapters are put in turn."""
+PROBE_TOKENS = 16
 
-    def __init__(self, model: torch.nn.Module) -> None:
+
+def probe_ids(words: int) -> list[int]:
+    """Return a fixed input for a vocabulary of that many words."""
+    return [(place * 37 + 11) % words for place in range(PROBE_TOKENS)]
+
+
+def probe(model: Any) -> torch.Tensor:
+    """Return the logits (1, T, V) or (1, L) of a fixed input, on the CPU in float32."""
+    size = int(model.config.get_text_config().vocab_size)
+    weight = next(model.parameters())
+    ids = torch.tensor([probe_ids(size)], device=weight.device)  # (1, T)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = ids[:, :4]
+    with torch.inference_mode():
+        return model(**inputs).logits.float().cpu()
+
+
+class Switch:
+    """One model on which adapters are put in turn; `probe` gives its logits of a fixed input."""
+
+    def __init__(self, model: Any, probe: Callable[[Any], torch.Tensor] = probe) -> None:
         self.model = model
+        self._probe = probe
         self._modules = dict(model.named_modules(remove_duplicate=False))
         self._trainable = {name: weight.requires_grad for name, weight in model.named_parameters()}
-        self._logits = probe(model)
+        self._logits = self._probe(model)
         self._wrapped: Any = None
 
     def put_on(self, folder: Path) -> Any:
@@ -36,10 +57,8 @@ class Switch:
             FinbenchError: the adapter does not fit the model.
 
         """
-        from peft import PeftModel
-
         try:
-            self._wrapped = PeftModel.from_pretrained(self.model, str(folder)).eval()
+            self._wrapped = self._wrap(folder)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise FinbenchError(
                 f"the adapter in {folder} does not fit this base ({_first_line(error)}). "
@@ -47,14 +66,19 @@ class Switch:
             ) from error
         return self._wrapped
 
+    def _wrap(self, folder: Path) -> Any:
+        from peft import PeftModel
+
+        return PeftModel.from_pretrained(self.model, str(folder)).eval()
+
     def proof(self) -> Proof:
         """Compare the probe's logits with the adapter's layers in effect and with them passed over.
 
         A trained head stays in both, so what is proved is that the layers inside the model are in effect.
         """
-        with_adapter = probe(self._wrapped)
+        with_adapter = self._probe(self._wrapped)
         with _passed_over(self._wrapped):
-            without = probe(self._wrapped.get_base_model())
+            without = self._probe(self._wrapped.get_base_model() if self._wrapped is not self.model else self.model)
         difference = float((with_adapter - without).abs().max())
         return Proof(changed=difference > 0, max_abs_logit_difference=difference)
 
@@ -67,7 +91,7 @@ class Switch:
             self._wrapped.unload()
         self._wrapped = None
         self._restore()
-        return same_bits(probe(self.model), self._logits)
+        return same_bits(self._probe(self.model), self._logits)
 
     def _restore(self) -> None:
         """Put back every module that stands elsewhere: PEFT leaves trained copies of heads and embeddings in place."""
@@ -94,18 +118,6 @@ def _passed_over(wrapped: Any) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.enable_adapters(True)
-
-
-def probe(model: Any) -> torch.Tensor:
-    """Return the logits (1, T, V) or (1, L) of a fixed input, on the CPU in float32."""
-    size = int(model.config.get_text_config().vocab_size)
-    weight = next(model.parameters())
-    ids = ((torch.arange(16) * 37 + 11) % size).unsqueeze(0).to(weight.device)  # (1, T)
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    if model.config.is_encoder_decoder:
-        inputs["decoder_input_ids"] = ids[:, :4]
-    with torch.inference_mode():
-        return model(**inputs).logits.float().cpu()
 
 
 def same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
