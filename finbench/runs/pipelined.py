@@ -31,8 +31,9 @@ class PipelinedBase:
         from finbench.runs.bases import causal_settings
 
         settings = causal_settings(self._base, self._matrix)
-        self.lm: Any = FastLM(**settings, truncate=self._matrix.truncate, pipeline=self._base.pipeline)
-        self._pipeline: Any = self.lm.pipeline
+        lm = FastLM(**settings, truncate=self._matrix.truncate, pipeline=self._base.pipeline)
+        self.lm: Any = lm
+        self._pipeline: Any = lm.pipeline
         self._pipeline.run(_begin)
 
     def put_on(self, adapter: "Adapter") -> Proof:
