@@ -5,10 +5,10 @@ The test rows are never looked at.
 """
 
 import json
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -16,7 +16,11 @@ from typing import Any
 import yaml
 
 from finbench.errors import FinbenchError
+from finbench.runs.executors import Executor, Job, LocalExecutor, LostWorker, Needs
+from finetune.apart import TrainingFailed, needs_of, train_apart
 from finetune.recipe import DEFAULTS, Recipe, read_recipe
+
+logger = logging.getLogger(__name__)
 
 LOG = "trials.log"  # Optuna's journal: a stopped sweep goes on from it
 
@@ -71,8 +75,19 @@ def _setting(key: str, value: Any) -> str:
     return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
-def search(recipe: Path, sweep: Sweep, overrides: Sequence[str], folder: Path) -> Any:
-    """Run the trials that are missing and return Optuna's study; one that failed is recorded and does not stop it."""
+def search(
+    recipe: Path,
+    sweep: Sweep,
+    overrides: Sequence[str],
+    folder: Path,
+    executor: Executor | None = None,
+    cpus: float = 1,
+    gpus: float = 0,
+) -> Any:
+    """Run the trials that are missing and return Optuna's study; one that failed is recorded and does not stop it.
+
+    Values are proposed here, one trial at a time as there is room for it; a trial is a job of the executor.
+    """
     import optuna
     from tqdm import tqdm
 
@@ -80,54 +95,77 @@ def search(recipe: Path, sweep: Sweep, overrides: Sequence[str], folder: Path) -
     study = optuna.create_study(
         study_name="sweep",
         direction=sweep.direction,
-        sampler=optuna.samplers.TPESampler(seed=0),
+        sampler=optuna.samplers.TPESampler(seed=0, constant_liar=executor is not None),
         storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / LOG))),
         load_if_exists=True,
     )
     _take_up_stopped(study)
     done = sum(trial.state.name in ("COMPLETE", "FAIL") for trial in study.trials)
+    asked: dict[str, Any] = {}
+
+    def jobs() -> Iterator[Job]:
+        for _ in range(done, sweep.trials):
+            trial = study.ask()
+            values = {key: _suggest(trial, key, space) for key, space in sweep.values.items()}
+            settings = [*overrides, *(_setting(*pair) for pair in values.items())]
+            name = _folder_name(trial)
+            asked[name] = trial
+            needs = needs_of(recipe, settings, cpus, gpus) if executor else Needs()
+            yield Job(name, partial(_trial, recipe, sweep, settings, folder / name), needs)
+
     with tqdm(total=sweep.trials, initial=done, desc="sweep", unit="trial") as progress:
-        while done < sweep.trials:
-            study.optimize(
-                lambda trial: _trial(trial, recipe, sweep, overrides, folder), n_trials=1, catch=(TrialFailed,)
-            )
-            done += 1
+        for job, result in (executor or LocalExecutor()).run(jobs()):
+            _tell(study, asked[job.name], result)
             progress.update()
     return study
 
 
-def _take_up_stopped(study: Any) -> None:
-    """Queue again what was being tried when the sweep was stopped: its finished seeds are not trained anew."""
+def _tell(study: Any, trial: Any, result: Any) -> None:
+    """Record a trial's scores and seconds, or that it failed."""
+    if isinstance(result, TrainingFailed | LostWorker):
+        logger.warning("trial %d failed: %s", trial.number, result)
+        study.tell(trial, state=_states().FAIL)
+        return
+    if isinstance(result, Exception):
+        raise result
+    scores, seconds = result
+    trial.set_user_attr("scores", scores)
+    trial.set_user_attr("seconds", seconds)
+    study.tell(trial, mean(scores))
+
+
+def _states() -> Any:
     import optuna
 
-    for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
+    return optuna.trial.TrialState
+
+
+def _take_up_stopped(study: Any) -> None:
+    """Queue again what was being tried when the sweep was stopped: its finished seeds are not trained anew."""
+    for trial in study.get_trials(deepcopy=False, states=[_states().RUNNING]):
         study.enqueue_trial(trial.params, user_attrs={"folder": _folder_name(trial)})
-        study.tell(trial.number, state=optuna.trial.TrialState.PRUNED)
+        study.tell(trial.number, state=_states().PRUNED)
 
 
 def _folder_name(trial: Any) -> str:
     return str(trial.user_attrs.get("folder", f"trial-{trial.number:04d}"))
 
 
-class TrialFailed(Exception):
-    """A training of a trial ended with an error, which is in its log."""
-
-
-def _trial(trial: Any, recipe: Path, sweep: Sweep, overrides: Sequence[str], folder: Path) -> float:
-    values = {key: _suggest(trial, key, space) for key, space in sweep.values.items()}
+def _trial(
+    recipe: Path, sweep: Sweep, settings: Sequence[str], output: Path, earlier: Sequence[Any]
+) -> Iterator[tuple[list[float], float]]:
+    """Train once a seed, and yield the scores and all seconds; seeds that are finished are not trained anew."""
+    if earlier:
+        return
     scores, seconds = [], 0.0
     for seed in sweep.seeds:
-        output = folder / _folder_name(trial) / f"seed-{seed}"
-        settings = [*overrides, *(_setting(*pair) for pair in values.items()), f"seed={seed}"]
-        record = _train(recipe, settings, output)
+        record = train_apart(recipe, [*settings, f"seed={seed}"], output / f"seed-{seed}")
         if sweep.metric not in record["metrics"]:
             known = ", ".join(record["metrics"])
             raise FinbenchError(f"sweep: there is no validation metric {sweep.metric!r}; there are {known}.")
         scores.append(record["metrics"][sweep.metric])
         seconds += record["resources"]["elapsed_seconds"]
-    trial.set_user_attr("scores", scores)
-    trial.set_user_attr("seconds", seconds)
-    return mean(scores)
+    yield scores, seconds
 
 
 def _suggest(trial: Any, key: str, space: Any) -> Any:
@@ -140,21 +178,6 @@ def _suggest(trial: Any, key: str, space: Any) -> Any:
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(key, low, high, log=log, step=space.get("step", 1))
     return trial.suggest_float(key, float(low), float(high), log=log, step=space.get("step"))
-
-
-def _train(recipe: Path, settings: Sequence[str], output: Path) -> dict[str, Any]:
-    """Train in a process of its own, so that a crash costs one trial and memory is given back."""
-    record = output / "finbench.json"
-    if not record.is_file():
-        output.parent.mkdir(parents=True, exist_ok=True)
-        log = output.with_suffix(".log")
-        command = [sys.executable, "-m", "finbench", "finetune", str(recipe), *settings, "--output", str(output)]
-        with log.open("w", encoding="utf-8") as sink:
-            if subprocess.run(command, stdout=sink, stderr=subprocess.STDOUT, check=False).returncode:
-                last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
-                raise TrialFailed(f"{' '.join(last)} (all of it: {log})")
-    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-    return found
 
 
 def report(study: Any, sweep: Sweep) -> str:

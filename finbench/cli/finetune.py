@@ -1,9 +1,16 @@
-"""`finbench finetune RECIPE.yaml [key=value ...]`: train an adapter, or a whole model, from a recipe."""
+"""`finbench finetune RECIPE.yaml [key=value ...]`: train an adapter, or a whole model, from one recipe or several."""
 
 import argparse
+import json
 import shlex
 import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from finbench.cli.executing import add_executor, executor
+from finbench.errors import FinbenchError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,28 +18,103 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipe", type=Path, help="a recipe's YAML; finetune/recipes/ holds those that come with finbench"
     )
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings over the recipe's own")
-    parser.add_argument("--output", type=Path, help="folder of the adapter (default: adapters/<name of the recipe>)")
+    parser.add_argument(
+        "settings", nargs="*", metavar="RECIPE|key=value", help="further recipes, and settings over the recipes' own"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="folder of the adapter (default: adapters/<name of the recipe>), or of several's"
+    )
     parser.add_argument("--overwrite", action="store_true", help="remove what an earlier training left in that folder")
+    add_executor(parser, "a recipe")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and say where the result lies and what it cost."""
+    """Train, and say where the results lie and what they cost."""
     from finbench.paths import adapters
-    from finetune.recipe import read_recipe
-    from finetune.train import CHECKPOINTS, train
 
-    recipe = read_recipe(options.recipe, options.settings)
-    folder = options.output or adapters() / options.recipe.stem
-    if options.overwrite and any((folder / name).exists() for name in ("finbench.json", CHECKPOINTS)):
-        shutil.rmtree(folder)
+    recipes = [options.recipe, *(Path(word) for word in options.settings if "=" not in word)]
+    settings = [word for word in options.settings if "=" in word]
+    if len(recipes) == 1:
+        folders = {recipes[0]: options.output or adapters() / recipes[0].stem}
+    else:
+        folders = {recipe: (options.output or adapters()) / recipe.stem for recipe in recipes}
+    if len(set(folders.values())) < len(recipes):
+        raise FinbenchError("two of the recipes have the same name, so their adapters would lie in one folder.")
+    if len(recipes) == 1 and options.executor == "local":
+        return _train(recipes[0], settings, folders[recipes[0]], options.overwrite)
+    return _train_as_jobs(options, folders, settings)
+
+
+def _train(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -> int:
+    from finetune.recipe import read_recipe
+    from finetune.train import train
+
+    recipe = read_recipe(path, settings)
+    if overwrite:
+        _remove(folder)
     from finetune.card import describe
 
-    words = ["finbench", "finetune", str(options.recipe), *options.settings, "--output", str(folder)]
+    words = ["finbench", "finetune", str(path), *settings, "--output", str(folder)]
     trained = train(recipe, folder)
-    if not trained.writes:
-        return 0
-    record = describe(trained, recipe, shlex.join(words))
+    if trained.writes:
+        _say(folder, describe(trained, recipe, shlex.join(words)))
+    return 0
+
+
+def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], settings: Sequence[str]) -> int:
+    """Train each recipe in a process of its own; an adapter that is finished is left alone."""
+    from tqdm import tqdm
+
+    from finbench.runs.executors import Job, LocalExecutor, Needs
+    from finetune.apart import needs_of, train_as_job
+    from finetune.recipe import read_recipe
+
+    left: dict[Path, Path] = {}
+    for path, folder in folders.items():
+        recipe = read_recipe(path, settings)
+        if options.overwrite:
+            _remove(folder)
+        if not _finished(folder, recipe.sha256()):
+            left[path] = folder
+    failed = 0
+    with executor(options) as cluster, tqdm(total=len(left), unit="recipe", disable=not left) as bar:
+        jobs = (
+            Job(
+                str(path),
+                partial(train_as_job, path, settings, folder),
+                needs_of(path, settings, options.cpus, options.gpus or 0) if cluster else Needs(),
+            )
+            for path, folder in left.items()
+        )
+        for job, result in (cluster or LocalExecutor()).run(jobs):
+            bar.update()
+            if isinstance(result, Exception):
+                failed += 1
+                bar.write(f"failed: {job.name}: {result}")
+            else:
+                _say(folders[Path(job.name)], result)
+    return 1 if failed else 0
+
+
+def _finished(folder: Path, recipe_sha256: str) -> bool:
+    """Say whether the folder holds this recipe's finished adapter; refuse another's."""
+    record = folder / "finbench.json"
+    if not record.is_file():
+        return False
+    if json.loads(record.read_text(encoding="utf-8")).get("recipe_sha256") != recipe_sha256:
+        raise FinbenchError(f"{folder} holds the adapter of another recipe. Give another --output, or --overwrite it.")
+    print(f"{folder}: finished before, left alone")
+    return True
+
+
+def _remove(folder: Path) -> None:
+    from finetune.train import CHECKPOINTS
+
+    if any((folder / name).exists() for name in ("finbench.json", CHECKPOINTS)):
+        shutil.rmtree(folder)
+
+
+def _say(folder: Path, record: Mapping[str, Any]) -> None:
     print(
         f"{folder}: {record['parameters']['trainable']:,} trained parameters, {record['adapter_bytes']:,} bytes, ",
         end="",
@@ -41,4 +123,3 @@ def run(options: argparse.Namespace) -> int:
     for name in ("accuracy", "f1_weighted", "loss"):
         if name in record["metrics"]:
             print(f"  validation {name}: {record['metrics'][name]:.4f}")
-    return 0

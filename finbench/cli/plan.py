@@ -3,12 +3,8 @@
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from finbench.errors import FinbenchError
-
-if TYPE_CHECKING:
-    from finbench.resources.plan import Job
 
 PARTS = ("weights", "adapter", "gradients", "optimizer", "activations", "logits", "cache")
 
@@ -63,15 +59,13 @@ def _devices(text: str) -> tuple[int, int | None]:
 def _recipe(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:
     from finbench.resources.plan import STRATEGIES, flops, memory, suggestions
     from finbench.resources.task_sizes import sizes
+    from finetune.planned import length, planned
     from finetune.recipe import read_recipe
 
     recipe = read_recipe(options.file, options.settings)
     tasks = sizes(recipe.tasks)
-    shares = recipe.task_type == "causal" and recipe.prefix_sharing == "auto"
-    shared = min(size.shared for size in tasks.values()) if shares else 0
-    tokens = options.tokens or recipe.max_length or max(size.tokens for size in tasks.values())
-    shared = shared if shared < tokens else 0
-    job = _training(recipe, tokens, shared, options.double_quantisation)
+    tokens, shared = length(recipe, options.tokens)
+    job = planned(recipe, tokens, shared, options.double_quantisation)
     print(f"{recipe.base}, {recipe.method}, {job.trainable:,} trained parameters; ", end="")
     print(
         f"adapter {2 * job.adapter / 2**20:.1f} MiB in 16 bits, {4 * job.adapter / 2**20:.1f} MiB as trained (float32)"
@@ -94,31 +88,6 @@ def _recipe(options: argparse.Namespace, devices: int, device_bytes: int | None,
             advice.append(f"{strategy} would fit with: {'; '.join(suggestions(job, strategy, devices, device_bytes))}")
     print("\n" + "\n".join([*advice, f"about {hours:.2f} h on {devices} device(s){_money(options, hours * devices)}"]))
     return fitting
-
-
-def _training(recipe: Any, tokens: int, shared: int, double: bool) -> "Job":
-    """Return the recipe as the planner takes it; the method itself, applied to shapes, says what it trains."""
-    import torch
-
-    from finbench.resources.activations import saved_bytes
-    from finbench.resources.plan import Job
-    from finbench.resources.shapes import meta_model, shape_of
-    from finetune.methods import apply
-
-    model = meta_model(recipe.base, recipe.revision, recipe.task_type, 3 if recipe.task_type == "classifier" else 0)
-    precision = recipe.precision if recipe.bits or recipe.method != "full" else "float32"
-    model = model.to(getattr(torch, precision))
-    shape = shape_of(model)
-    with torch.device("meta"):
-        adapted = apply(model, recipe)
-    trainable = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
-    answer = 1 if recipe.task_type != "classifier" else 0
-    one, two = (saved_bytes(adapted, rows, tokens, shared, answer) for rows in (1, 2))
-    return Job(
-        shape, precision, recipe.bits, double, recipe.batch_size, tokens, answer, trainable,
-        0 if recipe.method == "full" else trainable, lambda rows: one + (rows - 1) * (two - one),
-        recipe.gradient_checkpointing,
-    )  # fmt: skip
 
 
 def _matrix(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from finbench.cli.executing import add_executor, executor
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
@@ -13,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings over the recipe's own")
     parser.add_argument("--trials", type=int, help="how many in all (default: the sweep file's)")
     parser.add_argument("--output", type=Path, help="folder of the trials (default: sweeps/<name of the sweep file>)")
+    add_executor(parser, "a trial")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
     if options.trials:
         sweep = replace(sweep, trials=options.trials)
     folder = options.output or Path("sweeps", options.sweep.stem)
-    study = search(options.recipe, sweep, options.settings, folder)
+    with executor(options) as cluster:
+        study = search(options.recipe, sweep, options.settings, folder, cluster, options.cpus, options.gpus or 0)
     best = winner(options.recipe, study, options.settings)
     text = report(study, sweep)
     (folder / "report.md").write_text(f"# Sweep of {options.recipe.name}\n\n{text}", encoding="utf-8")

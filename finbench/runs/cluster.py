@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finbench.errors import FinbenchError
-from finbench.runs.executors import Job, LostWorker, Needs
+from finbench.runs.executors import Job, LostWorker, Needs, NoRoom
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +58,11 @@ class RayExecutor:
                 runtime_env={"env_vars": environment},
                 **own,
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise FinbenchError(
-                f"no Ray cluster answers at {address or 'this machine'}: {_first_line(error)} "
-                "Start one with `ray start --head`, or leave --address out."
+                f"no Ray cluster answers at {address or 'this machine'}: {_first_line(error)} Start one with "
+                "`ray start --head`, or leave --address out. A cluster that asks for a token (the head's "
+                "~/.ray/auth_token) wants the same file here, and RAY_AUTH_MODE=token."
             ) from None
         self._ray = ray
         self._task = ray.remote(num_returns="streaming", max_retries=0)(_attempt)
@@ -141,14 +142,14 @@ class RayExecutor:
             sum(one[name] for one in asked) <= sum(node[name] for node in nodes) for name in RESOURCES
         )
 
-    def _misfit(self, job: Job) -> FinbenchError | None:
+    def _misfit(self, job: Job) -> NoRoom | None:
         """Return what to say of a job that no node can ever run."""
         nodes = self._alive()
         asked = _asked(job.needs)
         if any(all(asked[name] <= node[name] for name in RESOURCES) for node in nodes):
             return None
         most = max(nodes, key=lambda node: (node["GPU"], node["memory"]), default=_resources({}))
-        return FinbenchError(
+        return NoRoom(
             f"{job.name} asks for {_words(job.needs.cpus, job.needs.gpus, job.needs.memory_bytes)}, and no node of the "
             f"cluster has as much; the largest has {_words(most['CPU'], most['GPU'], most['memory'])}. Add a node, or "
             "ask for less with --cpus, --gpus, a smaller batch_size or fewer bits."

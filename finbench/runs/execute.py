@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from finbench.errors import FinbenchError
 from finbench.runs import provenance
 from finbench.runs.cell import CellKey
-from finbench.runs.executors import Executor, Job, LocalExecutor
+from finbench.runs.executors import Executor, Job, LocalExecutor, NoRoom
 from finbench.runs.matrix import Matrix
 from finbench.runs.plan import BasePlan, Plan, Planned, lay_out
 from finbench.runs.store import Failure, is_done, write_cell, write_failure
@@ -109,7 +109,8 @@ def execute(
                 left[job.name].pop(one.key if isinstance(one, Failure) else one, None)
                 if isinstance(one, Failure):
                     bar.write(f"failed: {one.key.title()}: {one.error}", file=sys.stderr)
-                    write_failure(folder, one)
+                    if not isinstance(progress, NoRoom):  # which says nothing of the cell: a larger node may come
+                        write_failure(folder, one)
                     failures.append(one)
     return failures
 

@@ -11,6 +11,10 @@ class LostWorker(FinbenchError):
     """The processes of a job died again and again without leaving an error: killed from outside, or out of memory."""
 
 
+class NoRoom(FinbenchError):
+    """A job asks for more than any node has."""
+
+
 @dataclass(frozen=True)
 class Needs:
     """What a job takes on the node where it runs: processor cores, GPUs (shares allowed), bytes of memory."""

@@ -1,0 +1,49 @@
+"""A recipe as the planner takes it: the method itself, applied to shapes, says what it trains."""
+
+from finbench.resources.plan import Job
+from finetune.recipe import Recipe
+
+
+def length(recipe: Recipe, tokens: int | None = None) -> tuple[int, int]:
+    """Return the tokens of the longest row and how many of them all rows share.
+
+    Raises:
+        FinbenchError: a task's size is not known.
+
+    """
+    from finbench.resources.task_sizes import sizes
+
+    tasks = sizes(recipe.tasks)
+    shares = recipe.task_type == "causal" and recipe.prefix_sharing == "auto"
+    shared = min(size.shared for size in tasks.values()) if shares else 0
+    tokens = tokens or recipe.max_length or max(size.tokens for size in tasks.values())
+    return tokens, shared if shared < tokens else 0
+
+
+def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Job:
+    """Return the recipe's job for batches of rows of `tokens`; `double` quantises 4-bit scales too.
+
+    Raises:
+        FinbenchError: the base's configuration cannot be had.
+
+    """
+    import torch
+
+    from finbench.resources.activations import saved_bytes
+    from finbench.resources.shapes import meta_model, shape_of
+    from finetune.methods import apply
+
+    model = meta_model(recipe.base, recipe.revision, recipe.task_type, 3 if recipe.task_type == "classifier" else 0)
+    precision = recipe.precision if recipe.bits or recipe.method != "full" else "float32"
+    model = model.to(getattr(torch, precision))
+    shape = shape_of(model)
+    with torch.device("meta"):
+        adapted = apply(model, recipe)
+    trainable = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+    answer = 1 if recipe.task_type != "classifier" else 0
+    one, two = (saved_bytes(adapted, rows, tokens, shared, answer) for rows in (1, 2))
+    return Job(
+        shape, precision, recipe.bits, double, recipe.batch_size, tokens, answer, trainable,
+        0 if recipe.method == "full" else trainable, lambda rows: one + (rows - 1) * (two - one),
+        recipe.gradient_checkpointing,
+    )  # fmt: skip
