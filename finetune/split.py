@@ -51,7 +51,7 @@ def gathered(model: Any) -> dict[str, Any] | None:
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     if engine() == "FSDP":
         return {name: weight.full_tensor().cpu() for name, weight in trained.items()}
-    from deepspeed.zero import GatheredParameters
+    import deepspeed
 
-    with GatheredParameters(list(trained.values())):
+    with deepspeed.zero.GatheredParameters(list(trained.values())):
         return {name: weight.detach().cpu().clone() for name, weight in trained.items()}
