@@ -72,7 +72,7 @@ class FastLM(HFLM):
             raise FinbenchError(f"hf-fast: truncate={truncate!r} is unknown; give truncate=refuse or truncate=report.")
         if not args:
             kwargs.setdefault("device", "cuda:0")  # which falls back to the CPU; `HFLM`'s own default does not
-        self.pipeline = None
+        self.pipeline: Any = None
         if pipeline:
             from finbench.models.pipeline import Pipeline, source_of
 

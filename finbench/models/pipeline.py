@@ -23,7 +23,7 @@ import torch.distributed as dist
 from finbench.errors import FinbenchError
 from finbench.models.pipeline_crew import CPU, Crew, crew_of
 from finbench.models.pipeline_passes import Passes, run_passes
-from finbench.models.pipeline_stage import Relay, Source, load_stage, weights_of
+from finbench.models.pipeline_stage import Relay, Source, check_splittable, load_stage, weights_of
 from finbench.models.weights import bits_config
 from finbench.scoring.engine import Query
 from finbench.scoring.generate import Generator
@@ -42,8 +42,7 @@ class Pipeline:
     """A model whose first stage is here (`model`) and whose others are in the crew's processes."""
 
     def __init__(self, source: Source, stages: int) -> None:
-        if stages < 2:
-            raise FinbenchError(f"pipeline={stages}: a pipeline has two stages or more; leave it out for one device.")
+        check_splittable(source, stages)
         self._crew, self._number = crew_of(stages), next(_numbers)
         answers = self._crew.together(_load, self._number, source)
         self._finalizer = weakref.finalize(self, _forget, self._crew, self._number)

@@ -64,9 +64,7 @@ def load_stage(source: Source, stage: int, stages: int, device: torch.device) ->
     """
     import transformers
 
-    named = {name: source.options[name] for name in ("revision", "subfolder") if name in source.options}
-    config = transformers.AutoConfig.from_pretrained(source.pretrained, **named)
-    check_splittable(config, source.pretrained, stages)
+    config = _config(source)
     whole = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     model, report = _stage_class(whole, stage, stages).from_pretrained(
         source.pretrained, config=config, device_map={"": str(device)}, output_loading_info=True, **source.options
@@ -81,15 +79,26 @@ def load_stage(source: Source, stage: int, stages: int, device: torch.device) ->
     return put_on(model, source.peft)
 
 
-def check_splittable(config: Any, name: str, stages: int) -> None:
+def check_splittable(source: Source, stages: int) -> None:
     """Refuse a model that cannot be split into so many stages."""
+    config = _config(source)
     if config.model_type not in SPLITTABLE or getattr(config, "add_cross_attention", False):
         raise FinbenchError(
-            f"pipeline={stages}: {name} is of type {config.model_type}; {', '.join(sorted(SPLITTABLE))} can be split. "
-            "Leave pipeline out and give device_map=auto, which places layers on several devices without overlap."
+            f"pipeline={stages}: {source.pretrained} is of type {config.model_type}, and what can be split is "
+            f"{', '.join(sorted(SPLITTABLE))}. device_map=auto instead places layers on several devices."
         )
-    if stages > config.num_hidden_layers:
-        raise FinbenchError(f"pipeline={stages}: {name} has only {config.num_hidden_layers} layers.")
+    if not 2 <= stages <= config.num_hidden_layers:
+        raise FinbenchError(
+            f"pipeline={stages}: {source.pretrained} has {config.num_hidden_layers} layers, so that many stages or "
+            "fewer, and two or more; leave pipeline out for one."
+        )
+
+
+def _config(source: Source) -> Any:
+    from transformers import AutoConfig
+
+    named = {name: source.options[name] for name in ("revision", "subfolder") if name in source.options}
+    return AutoConfig.from_pretrained(source.pretrained, **named)
 
 
 def _stage_class(whole: type, stage: int, stages: int) -> Any:
