@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
     add_executor(parser, "a base with its adapters")
+    parser.add_argument("--parts", type=int, default=1, help="Ray tasks that a base's cells may be (default 1)")
     parser.add_argument("--plan", action="store_true", help="only say what would be scored")
 
 
@@ -47,9 +48,11 @@ def run(options: argparse.Namespace) -> int:
     if options.plan or not plan.todo:
         return 1 if plan.problems or (failed and not options.plan) else 0
     from finbench.runs.execute import execute
+    from finbench.runs.executors import Needs
 
     with executor(options) as cluster:
-        failures = execute(plan, matrix, folder, cluster, options.cpus, options.gpus or 0)
+        asked = Needs(options.cpus, options.gpus or 0) if cluster else None
+        failures = execute(plan, matrix, folder, cluster, asked, options.parts if cluster else 1)
     for failure in failures:
         print(f"failed: {failure.key.title()}: {failure.error}")
     if failures:

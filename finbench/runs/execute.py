@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from finbench.errors import FinbenchError
 from finbench.runs import provenance
 from finbench.runs.cell import CellKey
-from finbench.runs.executors import Executor, Job, LocalExecutor, NoRoom
+from finbench.runs.executors import Executor, Job, LocalExecutor, Needs, NoRoom
 from finbench.runs.matrix import Matrix
 from finbench.runs.plan import BasePlan, Plan, Planned, lay_out
 from finbench.runs.store import Failure, is_done, write_cell, write_failure
@@ -79,27 +79,27 @@ def _score_anew(
 
 
 def execute(
-    plan: Plan, matrix: Matrix, folder: Path, executor: Executor | None = None, cpus: float = 1, gpus: float = 0
+    plan: Plan,
+    matrix: Matrix,
+    folder: Path,
+    executor: Executor | None = None,
+    asked: Needs | None = None,
+    parts: int = 1,
 ) -> list[Failure]:
     """Score the plan's cells, each base with its adapters as one job, and return the failures.
 
-    Each cell is written to the folder as it ends. A job asks for `cpus` cores, `gpus` GPUs and, where it is sent to a
-    cluster, the memory that the planner says.
+    Each cell is written to the folder as it ends. With `asked`, cores and GPUs a device, a job asks its executor for
+    them and for the memory that the planner says. A base's cells may be `parts` jobs, each of which loads the base.
     """
     from tqdm import tqdm
 
     again = frozenset(cell.key for cell in plan.todo if is_done(folder, cell.key))
-    groups = [Group(base, matrix, folder, again) for base in plan.bases if base.todo]
-    if executor is None:
-        executor, jobs = LocalExecutor(), [Job(group.plan.base.name, group) for group in groups]
-    else:
-        from finbench.runs.needs import needs_of
-
-        jobs = [Job(group.plan.base.name, group, needs_of(group.plan, matrix, cpus, gpus)) for group in groups]
-    left = {job.name: dict.fromkeys(group.keys()) for job, group in zip(jobs, groups, strict=True)}
+    pieces = {name: piece for base in plan.bases for name, piece in _pieces(base, parts)}
+    jobs = [_job(name, Group(piece, matrix, folder, again), asked) for name, piece in pieces.items()]
+    left = {name: dict.fromkeys(cell.key for cell in piece.todo) for name, piece in pieces.items()}
     failures: list[Failure] = []
     with tqdm(total=len(plan.todo), unit="cell", disable=not plan.todo) as bar:
-        for job, progress in executor.run(jobs):
+        for job, progress in (executor or LocalExecutor()).run(jobs):
             if isinstance(progress, str):
                 bar.set_description(progress)
                 continue
@@ -113,6 +113,23 @@ def execute(
                         write_failure(folder, one)
                     failures.append(one)
     return failures
+
+
+def _pieces(base: BasePlan, parts: int) -> Iterator[tuple[str, BasePlan]]:
+    """Yield names and parts of a base, each with some of the cells to be scored, adapters' cells side by side."""
+    parts = min(parts, len(base.todo))
+    for part in range(parts):
+        first, last = (len(base.todo) * end // parts for end in (part, part + 1))
+        name = base.base.name + (f" {part + 1} of {parts}" if parts > 1 else "")
+        yield name, replace(base, todo=base.todo[first:last])
+
+
+def _job(name: str, group: Group, asked: Needs | None) -> Job:
+    if asked is None:
+        return Job(name, group)
+    from finbench.runs.needs import needs_of
+
+    return Job(name, group, needs_of(group.plan, group.matrix, asked))
 
 
 def _failures(keys: Iterable[CellKey], error: Exception) -> Iterator[Failure]:

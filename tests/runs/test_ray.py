@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,11 @@ import yaml
 
 from finbench.cli import main
 from finbench.errors import FinbenchError
+from finbench.runs.execute import execute
 from finbench.runs.executors import Job, LocalExecutor, LostWorker, Needs
+from finbench.runs.matrix import Base, Matrix
+from finbench.runs.needs import PROCESS_BYTES, needs_of
+from finbench.runs.plan import lay_out
 from tests.conftest import build_model
 
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed")
@@ -129,6 +134,51 @@ def test_without_ray_its_installation_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(FinbenchError, match=r'pip install "finbench\[ray\]"'):
         RayExecutor()
+
+
+def test_a_base_too_large_for_every_node_is_named_and_tried_on_the_next_run(
+    cluster: Any, gpt2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, cells = tmp_path / "matrix.yaml", tmp_path / "cells"
+    path.write_text(f"name: x\ntasks: [fin_fpb]\nlimit: 2\nbases: [{{base: {gpt2}}}]\n")
+    far = ["--executor", "ray", "--address", cluster.address, "--cpus", "64"]
+    assert main(["run", str(path), "--cells", str(cells), *far]) == 1
+    assert "asks for 64 cores" in capsys.readouterr().out and not list(cells.rglob("*.json"))
+
+
+def test_a_job_asks_for_what_the_planner_says(gpt2: Path, tmp_path: Path) -> None:
+    base = Base(str(gpt2), pipeline=2)
+    matrix = Matrix("x", ("fin_fpb",), (base,), limit=2)
+    (laid,) = lay_out(matrix, lambda key: True).bases
+    needs = needs_of(laid, matrix, Needs(cpus=2, gpus=1))
+    longer = needs_of(laid, replace(matrix, batch_size=64), Needs())
+    assert (needs.cpus, needs.gpus) == (4, 2), "a device for each part of the pipeline"
+    assert 2 * PROCESS_BYTES < needs.memory_bytes < longer.memory_bytes
+
+
+def test_a_bases_cells_may_be_several_jobs(gpt2: Path, tmp_path: Path) -> None:
+    class Recorder:
+        def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Any]]:
+            self.jobs = list(jobs)
+            yield from ((job, cell.key) for job in self.jobs for cell in job.work.plan.todo)
+
+    matrix = Matrix("x", ("fin_fpb", "fin_fiqa", "fin_tfns"), (Base(str(gpt2), name="toy"),), limit=2)
+    plan, recorder = lay_out(matrix, lambda key: True), Recorder()
+    assert execute(plan, matrix, tmp_path, recorder, parts=2) == []
+    assert [job.name for job in recorder.jobs] == ["toy 1 of 2", "toy 2 of 2"]
+    assert [cell.key for job in recorder.jobs for cell in job.work.plan.todo] == [cell.key for cell in plan.todo]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_lost_workers_training_ends_with_it() -> None:
+    """The worker's process is killed; what it had started must not write into the folder that another goes on with."""
+    program = "import subprocess, sys\nfrom finetune.apart import _dies_with_its_parent\nprint(subprocess.Popen("
+    program += "['sleep', '60'], preexec_fn=_dies_with_its_parent()).pid, flush=True)\nsys.stdin.read()"
+    worker = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    training = psutil.Process(int(worker.stdout.readline()))
+    worker.kill()
+    worker.communicate()
+    assert not psutil.wait_procs([training], timeout=10)[1]
 
 
 @pytest.mark.slow
