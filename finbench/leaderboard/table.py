@@ -1,29 +1,33 @@
 """Cells to tables: one row an entry (a base, or a base with an adapter), one column a task."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from finbench.runs.cell import Cell
 
-SHOWN = 200  # rows of a table on a page; a longer one is read by no one, and the HTML page has them all
+SHOWN = 100  # rows of a table on a page; a longer one is read by no one, and the HTML page has them all
 
 # Tasks in the order of the published tables; others follow by name.
 ORDER = ("fpb", "fiqa", "tfns", "nwgi", "ner", "headline", "xbrl_tags", "xbrl_values")
 
 
-@dataclass(frozen=True, order=True)
-class Entry:
+class Entry(NamedTuple):
     """What a row of a board is about: a base at a precision by a model type, with an adapter or without ("").
 
     A model that finbench trained whole is its base with an "adapter" of method full, so that it stands beside the rest.
+    A tuple, since boards of many cells hash and compare entries hundreds of thousands of times.
     """
 
     base: str
     precision: str
     model: str
     adapter: str
+
+    def bare(self) -> "Entry":
+        """Return the base without an adapter."""
+        return self._replace(adapter="")
 
     def title(self) -> str:
         """Return the entry's name for people."""
@@ -156,7 +160,7 @@ def matrix(found: Found, show: Callable[[Cell], str], headless: Sequence[Entry])
 
 def headless_bases(found: Found) -> list[Entry]:
     """Return the bases that have no score of their own, since nobody trained a head for them."""
-    return sorted({replace(entry, adapter="") for (entry, _), cell in found.items() if needs_head(cell)})
+    return sorted({entry.bare() for (entry, _), cell in found.items() if needs_head(cell)})
 
 
 def needs_head(cell: Cell) -> bool:
@@ -173,12 +177,12 @@ def short(task: str) -> str:
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]], total: int | None = None) -> str:
     """Return the first SHOWN rows as a markdown table, their numbers as they stand, and how many of `total` more."""
-    import pandas as pd
+    from tabulate import tabulate  # what pandas' to_markdown calls; importing pandas takes longer than most boards
 
-    table = pd.DataFrame([[escaped(value) for value in row] for row in rows[:SHOWN]], columns=list(columns))
+    table = [[escaped(value) for value in row] for row in rows[:SHOWN]]
     more = max(0, (total or len(rows)) - SHOWN)
     left = f"\n\n{more} more are in [index.html](index.html)." if more else ""
-    return str(table.to_markdown(index=False, disable_numparse=True)) + left
+    return tabulate(table, list(columns), tablefmt="pipe", disable_numparse=True) + left
 
 
 def escaped(value: object) -> str:

@@ -1,6 +1,6 @@
 """The average over tasks and the average gain over the base, as papers put them into their headline."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from finbench.leaderboard import published, stats
 from finbench.leaderboard.pages.methods import by_recipe
@@ -41,7 +41,7 @@ def _entries(found: Found) -> list[Average]:
     for (entry, task), cell in found.items():
         scores.setdefault(entry, {})[task] = accuracy(cell)
     return [
-        Average(entry.title(), values, scores.get(replace(entry, adapter=""), {}) if entry.adapter else {})
+        Average(entry.title(), values, scores.get(entry.bare(), {}) if entry.adapter else {})
         for entry, values in scores.items()
     ]
 

@@ -1,7 +1,7 @@
 """The front page: what is best for each task, is it really better than its base, at what cost, can it be trusted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from finbench.leaderboard import stats
 from finbench.leaderboard.flags import with_outcomes
@@ -80,7 +80,7 @@ def best_of(found: Found, task: str, outcomes: Outcomes) -> Best:
 
 def gain_of(entry: Entry, ranked: Mapping[Entry, Cell], outcomes: Outcomes) -> stats.Comparison | str:
     """Return the difference to the bare base on the same rows, or in words why there is none."""
-    bare = replace(entry, adapter="")
+    bare = entry.bare()
     if not entry.adapter:
         return "is a base"
     if bare not in ranked:

@@ -1,7 +1,6 @@
 """Pairs of entries on the same rows, by accuracy and by weighted F1: adapter with base, the best with its rivals."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from finbench.leaderboard import stats
 from finbench.leaderboard.pages.front import shown_gain
@@ -14,7 +13,7 @@ Test = stats.Comparison | str
 
 def pairs_of(top: Mapping[Entry, Cell], ranked: Mapping[Entry, Cell]) -> list[tuple[Entry, Entry]]:
     """Return who is tested against whom: each of the top against its bare base, and the best against the others."""
-    bases = [(entry, bare) for entry in top if entry.adapter and (bare := replace(entry, adapter="")) in ranked]
+    bases = [(entry, bare) for entry in top if entry.adapter and (bare := entry.bare()) in ranked]
     best, *others = top
     return bases + [(best, other) for other in others if (best, other) not in bases]
 

@@ -1,7 +1,5 @@
 """Transfer: every adapter on every task that it can answer, not only on those it was trained on."""
 
-from dataclasses import replace
-
 from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, markdown, record_of, short, tasks_of
 from finbench.leaderboard.view import View
 
@@ -27,7 +25,7 @@ def _shown(found: Found, entry: Entry, task: str) -> str:
     cell = found.get((entry, task))
     if cell is None:
         return "–"
-    bare = found.get((replace(entry, adapter=""), task))
+    bare = found.get((entry.bare(), task))
     own = " •" if task in record_of(cell).get("tasks", ()) else ""
     gain = f" ({accuracy(cell) - accuracy(bare):+.3f})" if bare else ""
     return f"{accuracy(cell):.3f}{own}{gain}"
