@@ -49,8 +49,9 @@ def gathered(model: Any) -> dict[str, Any] | None:
     if not splits_weights():
         return None
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    if engine() == "FSDP":
-        return {name: weight.full_tensor().cpu() for name, weight in trained.items()}
+    if engine() == "FSDP":  # which accelerate leaves out where there is no accelerator
+        whole = {n: weight.full_tensor() if hasattr(weight, "full_tensor") else weight for n, weight in trained.items()}
+        return {name: weight.detach().cpu() for name, weight in whole.items()}
     import deepspeed
 
     with deepspeed.zero.GatheredParameters(list(trained.values())):
