@@ -42,7 +42,7 @@ def render(cells: Cells, folder: Path) -> dict[str, str]:
     tasks = sorted({task for found in view.found.values() for _, task in found}, key=task_order)
     titles = {name: title for name, (title, _) in PAGES.items()} | PICTURED
     titles |= {_task_file(name): short(name) for name in tasks}
-    return {
+    boards = {
         "README.md": front.page(view, titles),
         **{name: page(view) for name, (_, page) in PAGES.items()},
         **methods.page(view),
@@ -50,6 +50,13 @@ def render(cells: Cells, folder: Path) -> dict[str, str]:
         **{_task_file(name): task.page(view, name) for name in tasks},
         "index.html": html_page(view),
     }
+    return {name: _with_way_back(text) if name.endswith(".md") else text for name, text in boards.items()}
+
+
+def _with_way_back(text: str) -> str:
+    """Return a page with a link to the front page below its title; the front page itself has nowhere to go back to."""
+    title, _, rest = text.partition("\n\n")
+    return text if title == front.TITLE else f"{title}\n\n[← all boards](README.md)\n\n{rest}"
 
 
 def _task_file(name: str) -> str:

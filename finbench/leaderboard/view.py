@@ -11,7 +11,7 @@ from finbench.runs.cell import Cell
 from finbench.runs.store import Cells
 
 NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`."
-REMARKS = 100  # on a page; all of them are in the HTML page
+REMARKS, NAMED = 60, 8  # on a page, and cells of each; all of them are in the HTML page
 
 
 def view_of(cells: Cells, folder: Path) -> "View":
@@ -58,12 +58,16 @@ class View:
         """Return what a reader has to know to believe the numbers, and what went wrong."""
         cells = self.cells
         lines = [f"- rows: {source}" for source in sorted({cell.source for cell in cells.results})]
-        remarks = sorted(
-            {f"- {cell.key.title()}: {', '.join(said)}" for cell in cells.results if (said := self.remarks(cell))}
-        )
-        lines += remarks[:REMARKS]
-        if len(remarks) > REMARKS:
-            lines.append(f"- {len(remarks) - REMARKS} more cells have remarks: [index.html](index.html)")
+        remarked: dict[str, set[str]] = {}
+        for cell in cells.results:
+            for remark in self.remarks(cell):
+                remarked.setdefault(remark, set()).add(cell.key.title())
+        for remark in sorted(remarked)[:REMARKS]:
+            names = sorted(remarked[remark])
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            lines.append(f"- {remark}: {'; '.join(names[:NAMED])}{more}")
+        if len(remarked) > REMARKS:
+            lines.append(f"- {len(remarked) - REMARKS} more remarks: [index.html](index.html)")
         if days := sorted({cell.created[:10] for cell in cells.results}):
             lines.append(f"- scored: {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else ""))
         lines += [f"- failed: {one.key.title()}: {one.error}" for one in cells.failures]

@@ -30,7 +30,7 @@ def line(page: str, *words: str) -> str:
 def test_the_front_page_says_what_is_better_tied_and_no_better(scored: Write, pages: Callable) -> None:
     scored("toy", "", 60), scored("toy", "good", 100), scored("toy", "close", 98), scored("toy", "bad", 62)
     best = line(pages()["README.md"], "toy + good", "0.833")
-    assert "+0.333, better (p < 0.001)".replace("<", "&lt;") in best and "toy + close" in best and "bad" not in best
+    assert "+0.333, better (p < 0.001)".replace("<", "&lt;") in best and "| + close " in best and "bad" not in best
     task = pages()["task_fpb.md"]
     assert "not shown to differ" in line(task, "toy + bad") and line(task, "toy + close").startswith("| 1 ")
     assert line(task, "toy (base)").startswith("| 3 ")
@@ -78,6 +78,29 @@ def test_a_model_trained_whole_is_its_base_with_method_full(scored: Write, pages
     found = pages()
     assert "toy + fpb-full-s0" in line(found["README.md"], "+0.333, better")
     assert line(found["methods.md"], "| toy ", "full", "0.8333") and "toy + fpb-full-s0" in found["transfer.md"]
+
+
+def test_the_highest_number_of_a_task_is_bold(scored: Write, pages: Callable) -> None:
+    scored("toy", "", 60), scored("toy", "a", 84), scored("toy", "", 30, task="fin_tfns")
+    accuracy = pages()["accuracy.md"]
+    assert "**0.7000** ±" in line(accuracy, "toy + a") and accuracy.count("**") == 2  # one entry alone is no best
+
+
+def test_where_nobody_is_right_nobody_is_best(scored: Write, pages: Callable) -> None:
+    scored("toy", "", 0), scored("toy", "a", 0)
+    page = pages()
+    assert "no entry answers a row rightly" in line(page["README.md"], "fpb")
+    assert "s/row" not in page["README.md"] and "smallest difference" not in page["task_fpb.md"]
+
+
+def test_each_page_leads_back_and_remarks_are_said_once(scored: Write, pages: Callable) -> None:
+    for base in "abcdefghijkl":
+        scored(base, "", 30)
+    page = pages()
+    for name, text in page.items():
+        assert name.endswith(".html") or name == "README.md" or name.endswith(".svg") or "](README.md)" in text, name
+    (remark,) = [one for one in page["README.md"].splitlines() if one.startswith("- not shown to beat a constant")]
+    assert "fin_fpb \\| a; " in remark and remark.endswith(" and 4 more")
 
 
 def test_averages_and_their_gain_count_tasks_alike(scored: Write, pages: Callable) -> None:

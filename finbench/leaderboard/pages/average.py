@@ -23,15 +23,18 @@ def page(view: View) -> str:
         f"# Average over tasks\n\n{view.sections(_section)}\n\n"
         "Accuracies are averaged over tasks, each counting the same. A line of a method takes for each task the "
         "adapters that were trained on it, averaged over seeds. The gain is over the bare base on the same tasks and "
-        "is there only where the base was scored on all of them. Averages over different tasks do not compare.\n\n"
+        "is there only where the base was scored on all of them. Averages over different tasks do not compare; "
+        "what was scored on one task of several has none.\n\n"
         f"## As published\n\n{published.reported_averages()}"
     )
 
 
 def _section(found: Found) -> str:
-    lines = sorted(
-        [*_methods(found), *_entries(found)], key=lambda one: (-len(one.scores), -_mean(one.scores), one.name)
-    )
+    several = len({task for _, task in found}) > 1
+    averages = [one for one in (*_methods(found), *_entries(found)) if len(one.scores) > 1 or not several]
+    if not averages:
+        return ""
+    lines = sorted(averages, key=lambda one: (-len(one.scores), -_mean(one.scores), one.name))
     columns = ["entry", "tasks", "average accuracy", "its base", "gain"]
     return markdown(columns, [_line(one) for one in lines[:SHOWN]], len(lines))
 

@@ -23,6 +23,7 @@ from finbench.leaderboard.table import (
 from finbench.leaderboard.view import View
 from finbench.runs.cell import Cell
 
+TITLE = "# Leaderboards"
 LEVEL = 0.05
 RIVALS = 12  # entries next to the best that are tested against it
 
@@ -41,18 +42,24 @@ class Best:
 
 def page(view: View, others: Mapping[str, str]) -> str:
     """Return the page; `others` are the titles of the other pages by file name."""
-    links = ", ".join(f"[{title}]({name})" for name, title in others.items())
+    boards, tasks = (
+        ", ".join(f"[{title}]({name})" for name, title in others.items() if name.startswith("task_") == of_task)
+        for of_task in (False, True)
+    )
     return (
-        "# Leaderboards\n\n"
+        f"{TITLE}\n\n"
         "What is best for each task, whether it is really better than its base on the same rows, what it costs and "
-        f"what to know before believing it.\n\nPages: {links}. Everything to sort and filter in a browser: "
-        f"[index.html](index.html).\n\n{view.sections(lambda found: _section(found, view.outcomes))}\n\n"
+        "what to know before believing it.\n\n"
+        f"- Boards: {boards}\n- Tasks: {tasks or 'none yet'}\n"
+        "- Every score to sort and filter, with its proof: [index.html](index.html), to be opened in a browser\n\n"
+        f"{view.sections(lambda found: _section(found, view.outcomes))}\n\n"
         "Intervals are Wilson's at 95% on the effective number of rows (rows that repeat one another count once). "
         "Gains and ties are tested on the same rows by exact McNemar, or by a permutation of clusters where rows "
         "repeat; p is corrected by Holm over the gains of a table, and over the entries tested against a task's best. "
         f"An entry is tied with the best where the corrected p is {LEVEL} or more; the {RIVALS} next to it are "
-        "tested. A constant answer is the share of the largest class. Memory is the process's peak on the CPU, "
-        "allocated bytes on a GPU.\n"
+        "tested. A constant answer is the share of the largest class: what always saying the same would score. A bare "
+        "base without a trained head cannot answer at all, so there is nothing to gain over. Memory is the process's "
+        "peak on the CPU, allocated bytes on a GPU.\n"
         f"{view.notes()}"
     )
 
@@ -63,8 +70,9 @@ def _section(found: Found, outcomes: Outcomes) -> str:
     corrected = stats.holm(measured)
     columns = ["task", "best", "accuracy [95% interval]", "over its base", "tied with it", "constant answer"]
     quality = markdown(columns, [_quality(one, corrected.get(one.task)) for one in all_best])
+    costs = [_cost(one, outcomes) for one in all_best if accuracy(one.cell)]
     columns = ["task", "best", "adapter", "training", "scoring", "memory", "rows (effective)", "to know"]
-    return f"{quality}\n\n{markdown(columns, [_cost(one, outcomes) for one in all_best])}"
+    return f"{quality}\n\n{markdown(columns, costs)}" if costs else quality
 
 
 def best_of(found: Found, task: str, outcomes: Outcomes) -> Best:
@@ -84,7 +92,7 @@ def gain_of(entry: Entry, ranked: Mapping[Entry, Cell], outcomes: Outcomes) -> s
     if not entry.adapter:
         return "is a base"
     if bare not in ranked:
-        return "base has no head" if needs_head(ranked[entry]) else "base not scored"
+        return "its base cannot answer" if needs_head(ranked[entry]) else "base not scored"
     return outcomes.accuracy(ranked[bare], ranked[entry])
 
 
@@ -102,7 +110,10 @@ def shown_gain(gain: stats.Comparison | str, p_value: float | None) -> str:
 
 def _quality(one: Best, p_value: float | None) -> list[str]:
     interval, constant = accuracy_interval(one.cell), constant_answer(one.cell)
-    tied = ", ".join(other.title() for other in one.tied[:3])
+    if not accuracy(one.cell):
+        nobody = ["no entry answers a row rightly", f"0.000 [0.000, {interval.high:.3f}]", "–", "–"]
+        return [short(one.task), *nobody, f"{constant:.3f}" if constant is not None else "–"]
+    tied = ", ".join(_beside(one.entry, other) for other in one.tied[:3])
     tied += f" and {len(one.tied) - 3} more" if len(one.tied) > 3 else ""
     return [
         short(one.task),
@@ -112,6 +123,11 @@ def _quality(one: Best, p_value: float | None) -> list[str]:
         tied or ("none" if one.tested else "nothing to compare"),
         f"{constant:.3f}" if constant is not None else "–",
     ]
+
+
+def _beside(best: Entry, other: Entry) -> str:
+    """Return another entry's name, without the base where that is the best's too."""
+    return f"+ {other.adapter}" if other.adapter and other._replace(adapter=best.adapter) == best else other.title()
 
 
 def _cost(one: Best, outcomes: Outcomes) -> list[str]:

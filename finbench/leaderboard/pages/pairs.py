@@ -23,12 +23,13 @@ def section(top: Mapping[Entry, Cell], ranked: Mapping[Entry, Cell], outcomes: O
     pairs = pairs_of(top, ranked)
     if not pairs:
         return ""
-    tests = [
-        [test(ranked[other], ranked[entry]) for entry, other in pairs] for test in (outcomes.accuracy, outcomes.f1)
-    ]
-    columns = [_shown(column) for column in tests]
+    titles, columns = ["entry", "against"], []
+    of_classes = bool(next(iter(top.values())).confusion)
+    for name, test in [("accuracy", outcomes.accuracy), *([("weighted F1", outcomes.f1)] if of_classes else [])]:
+        column = [test(ranked[other], ranked[entry]) for entry, other in pairs]
+        titles.append(f"{name}, {_method(column)}")
+        columns.append(_shown(column))
     rows = [[one.title(), other.title(), *found] for (one, other), *found in zip(pairs, *columns, strict=True)]
-    titles = ["entry", "against", f"accuracy, {_method(tests[0])}", f"weighted F1, {_method(tests[1])}"]
     return f"### Compared on the same rows\n\n{markdown(titles, rows)}"
 
 

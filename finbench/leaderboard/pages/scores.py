@@ -17,17 +17,24 @@ def f1_page(view: View) -> str:
 
 
 def _page(view: View, metric: str, name: str) -> str:
-    def shown(cell: Cell) -> str:
-        value = cell.metrics[metric]
-        shown = f"{value.value:.4f}" + (f" ± {value.stderr:.4f}" if value.stderr is not None else "")
-        return shown + (" †" if view.remarks(cell) else "")
-
     def table(found: Found) -> str:
         kept = {place: cell for place, cell in found.items() if metric in cell.metrics}
+        values: dict[str, list[float]] = {}
+        for (_, task), cell in kept.items():
+            values.setdefault(task, []).append(cell.metrics[metric].value)
+        best = {task: max(scores) for task, scores in values.items() if max(scores) > min(scores)}
+
+        def shown(cell: Cell) -> str:
+            value = cell.metrics[metric]
+            number = f"**{value.value:.4f}**" if value.value == best.get(cell.key.task) else f"{value.value:.4f}"
+            error = f" ± {value.stderr:.4f}" if value.stderr is not None else ""
+            return number + error + (" †" if view.remarks(cell) else "")
+
         return matrix(kept, shown, headless_bases(found)) if kept else "No task here has this metric."
 
     return (
-        f"# {name}\n\n{view.sections(table)}\n\nValue ± standard error, clustered where rows repeat. "
+        f"# {name}\n\n{view.sections(table)}\n\nValue ± standard error, clustered where rows repeat. Bold is a "
+        "task's highest number; whether it is shown to be the best, its task's page says. "
         "† marks a score with something to know before believing it: see its task's page.\n\n"
         f"## As published\n\n{published.reported_scores(metric)}"
     )

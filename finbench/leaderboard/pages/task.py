@@ -94,7 +94,7 @@ def _about(ranked: Mapping[Entry, Cell], outcomes: Outcomes) -> str:
     constant = constant_answer(cells[0])
     said = [f"{cells[0].n_rows} rows ({cells[0].n_clusters} different)"]
     said += [f"a constant answer has {constant:.3f}"] if constant is not None else []
-    if len(cells) > 1 and (discordant := outcomes.discordant(cells[0], cells[1])) is not None:
+    if len(cells) > 1 and (discordant := outcomes.discordant(cells[0], cells[1])):
         least = stats.detectable_difference(discordant, cells[0].n_clusters)
         said.append(
             f"the smallest difference that a test between the first two finds four times in five is {least:.3f}"
