@@ -23,6 +23,7 @@ POLL_SECONDS = 2.0
 CONNECT_SECONDS = 5.0
 RESOURCES = ("CPU", "GPU", "memory")  # as Ray calls them
 HANDED_ON = ("FINBENCH_", "HF_", "TRANSFORMERS_", "TOKENIZERS_")  # the driver's variables that its workers have too
+SECRET = ("HF_TOKEN",)  # a cluster shows what it is handed: a node has a login of its own
 
 
 class RayExecutor:
@@ -47,7 +48,9 @@ class RayExecutor:
                 f"--address {address}: a client's address cannot be used. Run on a node of the cluster (`ray start "
                 "--address HOST:6379` makes this machine one) and give --address auto."
             )
-        environment = {name: value for name, value in os.environ.items() if name.startswith(HANDED_ON)}
+        environment = {
+            name: value for name, value in os.environ.items() if name.startswith(HANDED_ON) and name not in SECRET
+        }
         own: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": cores}
         try:
             _reach(address)
