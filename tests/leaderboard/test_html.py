@@ -28,6 +28,7 @@ def browser() -> Iterator[Any]:
 
 def test_the_page_sorts_filters_and_proves(scored: Callable, browser: Any, tmp_path: Path) -> None:
     scored("toy", "", 60), scored("toy", "good", 100), scored(EVIL, "", 40, task="fin_tfns")
+    scored("toy", "good", 70, perturb="typos/1", perturbed_share=0.5)
     write(render(read_cells(tmp_path / "cells"), tmp_path / "cells"), tmp_path)
     page, asked, problems = browser.new_page(), [], []
     page.on("request", lambda request: asked.append(request.url))
@@ -36,7 +37,7 @@ def test_the_page_sorts_filters_and_proves(scored: Callable, browser: Any, tmp_p
     page.goto((tmp_path / "index.html").as_uri())
 
     def entries() -> list[str]:
-        return page.locator("tbody tr td:nth-child(2)").all_inner_texts()
+        return page.locator("#body tr td:nth-child(2)").all_inner_texts()
 
     assert entries() == ["toy + good", "toy (base)", f"{EVIL} (base)"]  # the most accurate first
     page.click("button[data-column=accuracy]")
@@ -44,10 +45,14 @@ def test_the_page_sorts_filters_and_proves(scored: Callable, browser: Any, tmp_p
     page.select_option("#task", "fpb")
     page.fill("#search", "GOOD")
     assert entries() == ["toy + good"] and "1 of 3 scores" in page.inner_text("#count")
-    page.hover("tbody tr")
+    page.hover("#body tr")
     assert "finbench run m" in page.inner_text("#proof") and "sha256" in page.inner_text("#proof")
     page.fill("#search", "")
     page.check("#published")
     assert entries()[:2] == ["toy (base)", "toy + good"] and "(as reported)" in entries()[2]  # below, not ranked
+    lost = page.locator("#perturbed td").all_inner_texts()  # in a table of its own, not among the scores
+    assert lost[:6] == ["fpb", "toy + good", "typos", "50.0%", "0.8333", "0.5833"] and "loses" in lost[7]
+    page.hover("#perturbed tr:last-child")
+    assert "typos/1" in page.inner_text("#proof")
     assert page.title() == "finbench leaderboards" and page.locator("img").count() == 0
     assert len(asked) == 1 and problems == []
