@@ -74,6 +74,17 @@ def test_models_that_differ_share_no_file(cell: Cell) -> None:
     assert [len(group) for group in by_model([cell, anew, capped]).values()] == [1, 1, 1]
 
 
+def test_perturbed_texts_pass_for_no_tasks_own(cell: Cell, tmp_path: Path) -> None:
+    changed = replace(cell, key=replace(cell.key, perturb="typos/1"))
+    paths = export([cell, changed], "model-index", tmp_path)
+    names = [path.parent.name for path in paths]
+    assert len(names) == 2 and names[1].endswith("-perturbed-typos") and "perturbed" not in names[0]
+    (results,) = yaml.safe_load(paths[1].read_text())["model-index"]
+    assert {one["dataset"]["name"] for one in results["results"]} == {"fin_headline (perturbed: typos)"}
+    (record,) = export([changed], "lm-eval", tmp_path / "lm-eval")
+    assert json.loads(record.read_text())["configs"]["fin_headline"]["metadata"]["perturb"] == "typos"
+
+
 def test_a_second_result_of_a_task_is_not_lost(cell: Cell, tmp_path: Path) -> None:
     no_shot = replace(cell, key=replace(cell.key, num_fewshot=0))
     other = replace(cell, key=replace(cell.key, task="fin_fpb"))
