@@ -45,7 +45,7 @@ from finbench.errors import FinbenchError
 from finbench.models import pipeline_crew
 from finbench.models.fast import FastLM
 from finbench.models.pipeline_passes import Passes
-from finbench.models.pipeline_stage import SPLITTABLE, Passed, Stage, cut, layers_of
+from finbench.models.pipeline_stage import SPLITTABLE, Passed, Relay, Stage, cut, layers_of
 from finbench.scoring.engine import Query, Scorer
 from finbench.scoring.sharing import SharedModel
 from tests.conftest import build_tokenizer
@@ -248,6 +248,25 @@ def test_two_models_side_by_side_are_told_apart(bases: dict[str, Path]) -> None:
     assert log_likelihoods(second, 4) != before and log_likelihoods(first, 4) == before
 
 
+def slow_down(held: dict[int, Relay], number: int, seconds: float) -> None:
+    """Let a stage sleep at each pass, as if its layers took that long."""
+    stage = held[number]
+    backbone = getattr(stage.inner, stage.inner.base_model_prefix)
+    backbone.register_forward_pre_hook(lambda *given: time.sleep(seconds))
+
+
+def test_passes_are_in_flight_together(bases: dict[str, Path]) -> None:
+    lm = FastLM(str(bases["llama"]), pipeline=2)
+    lm.pipeline.run(slow_down, 0.1)
+    queries = [Query(tuple((word * row) % 390 for word in range(1, 12)), 1) for row in range(3, 23)]
+    assert len(Passes(queries, 8, None).passes) == 20
+    lm.pipeline.score(queries[:1], 8, None, lambda count: None)  # all are there
+    began = time.monotonic()
+    lm.pipeline.score(queries, 8, None, lambda count: None)
+    # One after the other they would sleep 4 s, all in flight 2.1 s.
+    assert 2.1 <= time.monotonic() - began < 3.3
+
+
 def test_a_stage_that_dies_ends_the_pipeline_with_a_message(bases: dict[str, Path]) -> None:
     lm = FastLM(str(bases["llama"]), pipeline=2)
     (worker,) = lm.pipeline._crew.processes
@@ -305,7 +324,7 @@ def test_torchrun_starts_the_stages_and_the_first_one_reports(bases: dict[str, P
 
 def torchrun(*arguments: object) -> list[str]:
     """Run two processes from the checkout; return what they print."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*command, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
