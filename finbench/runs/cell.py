@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -63,6 +63,10 @@ class CellKey:
     def perturbed(self) -> bool:
         """Say whether the test texts were changed, so that the result ranks nowhere."""
         return self.perturb != NONE
+
+    def unperturbed(self) -> "CellKey":
+        """Return the key of the same weights on the same rows as they are."""
+        return replace(self, perturb=NONE)
 
     @property
     def perturbation(self) -> str:

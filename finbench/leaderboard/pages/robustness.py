@@ -1,21 +1,20 @@
 """Robustness: the accuracy that the same model loses on the same rows when their texts are perturbed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from finbench.data.perturb import KINDS, NONE
 from finbench.leaderboard import stats
 from finbench.leaderboard.paired import accuracy_interval
 from finbench.leaderboard.table import Condition, Entry, accuracy, escaped, markdown, short, task_order
 from finbench.leaderboard.view import View
 from finbench.runs.cell import Cell, CellKey
+from finbench.runs.matrix import PERTURBATIONS
 
 LISTED = 40  # entries of a task, the most accurate ones on unchanged texts
 LEVEL = 0.05
-ORDER = tuple(KINDS)
 NOTHING = (
     "No perturbed texts have been scored. A matrix asks for them with\n\n"
-    f"```yaml\nperturb: [{', '.join((NONE, *ORDER))}]\n```\n"
+    f"```yaml\nperturb: [{', '.join(PERTURBATIONS)}]\n```\n"
 )
 ABOUT = (
     "Accuracy lost when the test texts are perturbed: written in lower or upper case, with two letters swapped in a "
@@ -81,7 +80,7 @@ def losses_of(view: View) -> tuple[Losses, int]:
     pairs: dict[tuple[CellKey, str], Cell] = {}
     alone = 0
     for cell in sorted(view.perturbed, key=lambda one: (one.created, one.key.digest())):  # the newest rule's is kept
-        twin = replace(cell.key, perturb=NONE)
+        twin = cell.key.unperturbed()
         if twin in twins:
             pairs[twin, cell.key.perturbation] = cell
         else:
@@ -101,7 +100,7 @@ def losses_of(view: View) -> tuple[Losses, int]:
 
 
 def _kind_order(kind: str) -> int:
-    return ORDER.index(kind) if kind in ORDER else len(ORDER)
+    return PERTURBATIONS.index(kind) if kind in PERTURBATIONS else len(PERTURBATIONS)
 
 
 def _loss(view: View, entry: Entry, clean: Cell, cell: Cell) -> Loss:
