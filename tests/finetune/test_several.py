@@ -1,4 +1,4 @@
-"""Several recipes in one call: each has a folder of its own, what is finished is left alone, another one's untouched."""
+"""Several recipes in one call: each has a folder of its own; what is finished, or another recipe's, is left alone."""
 
 from pathlib import Path
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import yaml
 
 from finbench.cli import main
 from finbench.errors import FinbenchError
-from finbench.runs.execute import execute
+from finbench.runs.execute import Group, execute
 from finbench.runs.executors import Job, LocalExecutor, LostWorker, Needs
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.needs import PROCESS_BYTES, needs_of
@@ -167,6 +168,14 @@ def test_a_bases_cells_may_be_several_jobs(gpt2: Path, tmp_path: Path) -> None:
     assert execute(plan, matrix, tmp_path, recorder, parts=2) == []
     assert [job.name for job in recorder.jobs] == ["toy 1 of 2", "toy 2 of 2"]
     assert [cell.key for job in recorder.jobs for cell in job.work.plan.todo] == [cell.key for cell in plan.todo]
+
+
+def test_a_worker_with_other_rows_says_so(gpt2: Path, tmp_path: Path) -> None:
+    matrix = Matrix("x", ("fin_fpb",), (Base(str(gpt2), name="toy"),), limit=2)
+    (laid,) = lay_out(matrix, lambda key: True).bases
+    elsewhere = pickle.loads(pickle.dumps(Group(laid, replace(matrix, limit=3), tmp_path, frozenset())))
+    (failure,) = elsewhere(())
+    assert failure.key == laid.todo[0].key and "there is no such cell on" in failure.error
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
