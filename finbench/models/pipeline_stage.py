@@ -172,7 +172,8 @@ def put_on(model: Any, adapter: str) -> tuple[Any, set[str]]:
         raise FinbenchError(
             f"{adapter} puts virtual tokens before the input, which a pipeline cannot: leave pipeline out."
         )
-    return wrapped, set(get_peft_model_state_dict(wrapped))
+    has_words = any(".embed_tokens." in name or ".wte." in name for name in weights_of(adapter))
+    return wrapped, set(get_peft_model_state_dict(wrapped, save_embedding_layers=has_words))
 
 
 def weights_of(adapter: str) -> set[str]:

@@ -1,5 +1,6 @@
 """What a run will do, before any model is loaded: every cell with its key, which are done, how long the rest takes."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,6 +84,7 @@ def lay_out(matrix: Matrix, wanted: Callable[[CellKey], bool]) -> Plan:
         FinbenchError: a task is unknown or its rows cannot be had.
 
     """
+    _check_launch(matrix)
     names = dict.fromkeys(name for base in matrix.bases for name in base.tasks or matrix.tasks)
     tasks, left_out = with_perturbations(tuple(names), matrix.limit, matrix.clean, matrix.perturb)
     planner = _Planner(matrix)
@@ -98,6 +100,16 @@ def lay_out(matrix: Matrix, wanted: Callable[[CellKey], bool]) -> Plan:
         todo = tuple(cell for cell in cells if wanted(cell.key))
         bases.append(BasePlan(base, headless, cells, todo))
     return Plan(tuple(bases), tuple(planner.left_out), tuple(planner.problems), None)
+
+
+def _check_launch(matrix: Matrix) -> None:
+    """Refuse torchrun for anything but a pipeline of its processes: each process would score everything."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1 and (wrong := [base.name for base in matrix.bases if base.pipeline != processes]):
+        raise FinbenchError(
+            f"torchrun started {processes} processes, which is for bases with pipeline: {processes}; "
+            f"{', '.join(wrong)} can do without torchrun."
+        )
 
 
 def _wanted(folder: Path, key: CellKey, redo: Redo) -> bool:

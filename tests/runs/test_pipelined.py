@@ -56,3 +56,13 @@ def test_cells_are_those_of_one_process(tmp_path: Path, capsys: pytest.CaptureFi
         if cell.adapter_proof:
             proof = pytest.approx(cell.adapter_proof["max_abs_logit_difference"], rel=1e-3)
             assert twin.adapter_proof == {"changed": True, "max_abs_logit_difference": proof}
+
+
+def test_torchrun_is_for_pipelines_alone(
+    gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "matrix.yaml"
+    path.write_text(MATRIX.format(base=gpt2, adapters="", more=""))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["run", str(path), "--cells", str(tmp_path / "cells")]) == 2
+    assert "toy can do without torchrun" in capsys.readouterr().err
