@@ -121,6 +121,37 @@ def test_a_damaged_cell_is_listed_not_skipped(damage, problem: str, tmp_path: Pa
     assert bool(by_library) == bool(list(problems(record, cell_schema()))) != fits_cell()(record)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ('"adapter": {', '"adapter": {"x": [1, 2], '),
+        (',\n "adapter_proof"', '\n "adapter_proof"'),
+        (',\n "adapter_proof"', '},\n "adapter_proof"'),
+        (',\n "adapter_proof"', ', "x": {"y": 1,\n "adapter_proof"'),
+        (',\n "adapter_proof": null', ',\n "adapter_proof": null,\n "adapter": 5,\n "adapter_proof": 6'),
+        ('"adapter": {', '"adapter": "a text,\n "adapter_proof": '),
+        ("{", "["),
+        ("}\n", "}\n}\n"),
+        ("}\n", ""),
+    ],
+)
+def test_a_file_parsed_in_parts_is_the_whole_parsed(old: str, new: str) -> None:
+    adapter = {"name": "a", "method": "lora", "size_bytes": 1, "record": {"steps": [{"loss": 0.5}]}}
+    text = replace(CELL, adapter=adapter).as_json()
+    damaged = text.replace(old, new, 1) if not old.startswith("}") else new.join(text.rsplit(old, 1))
+    known: dict[str, Any] = {}
+    store.parsed(text, known)
+    try:
+        whole = json.loads(damaged)
+    except ValueError:
+        for kept in (known, {}):
+            with pytest.raises(ValueError):
+                store.parsed(damaged, kept)
+    else:
+        assert store.parsed(damaged, known) == store.parsed(damaged, {}) == whole
+
+
 def test_half_a_file_is_listed(tmp_path: Path) -> None:
     path = write_cell(tmp_path, CELL, OUTCOMES)
     path.write_text(path.read_text()[:100])
