@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 
 from finbench.errors import FinbenchError
-from finbench.models.pipeline_crew import CPU, Crew, crew_of
+from finbench.models.pipeline_crew import CPU, crew_of
 from finbench.models.pipeline_passes import Passes, run_passes
 from finbench.models.pipeline_stage import Relay, Source, check_splittable, load_stage, weights_of
 from finbench.models.weights import bits_config
@@ -45,7 +45,7 @@ class Pipeline:
         check_splittable(source, stages)
         self._crew, self._number = crew_of(stages), next(_numbers)
         answers = self._crew.together(_load, self._number, source)
-        self._finalizer = weakref.finalize(self, _forget, self._crew, self._number)
+        self._finalizer = weakref.finalize(self, self._crew.gone.append, self._number)
         if errors := [text for text, _, _ in answers if text]:
             raise FinbenchError(errors[0])
         self.parameters = sum(count for _, count, _ in answers)
@@ -99,20 +99,13 @@ class Pipeline:
         return answers
 
 
-def _forget(crew: Crew, number: int) -> None:
-    if crew.intact:
-        crew.together(_drop, number)
-
-
-def _drop(held: dict[int, Relay], number: int) -> None:
-    held.pop(number, None)
-
-
 def _load(held: dict[int, Relay], number: int, source: Source) -> list[tuple[str, int, set[str]]]:
     """Load this process's stage; return from all processes what went wrong, how many weights, and the adapter's."""
     rank, count = dist.get_rank(), dist.get_world_size()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else CPU
     answer: tuple[str, int, set[str]] = ("", 0, set())
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     try:
         model, names = load_stage(source, rank, count, device)
         held[number] = Relay(model, rank, count, device)

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -17,6 +19,8 @@ from finbench.errors import FinbenchError
 FOREVER = timedelta(days=365)  # a stage may wait for its next command as long as its owner thinks
 WORKER = "from finbench.models.pipeline_crew import work; work()"
 CPU = torch.device("cpu")
+WATCH_SECONDS = 0.5
+STARTED = "started"
 
 
 class Crew:
@@ -27,6 +31,7 @@ class Crew:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.given = _launched() > 1  # torchrun's processes, not ours to end
         self.kept = _held
+        self.gone: list[int] = []  # keys of what nobody needs any more, dropped with the next command
         self.intact = True
         if self.given:
             _join()
@@ -37,8 +42,27 @@ class Crew:
             for rank in range(1, size):
                 place = {**os.environ, **where, "LOCAL_RANK": str(rank)}
                 self.processes.append(subprocess.Popen([sys.executable, "-c", WORKER], env=place))
+            self._await(store)
+            threading.Thread(target=self._watch, daemon=True).start()
             _join(store, 0, size)
         atexit.register(self.end)
+
+    def _await(self, store: Any) -> None:
+        """Wait until all processes have started."""
+        while store.add(STARTED, 0) < self.size - 1:
+            if any(process.poll() is not None for process in self.processes):
+                for process in self.processes:
+                    process.kill()
+                raise FinbenchError("a process of the pipeline ended as it started, for the reason printed above.")
+            time.sleep(0.05)
+
+    def _watch(self) -> None:
+        """End all processes once one has failed: the others, this one too, may be waiting for its tensors."""
+        while any(process.poll() is None for process in self.processes):
+            if any(process.poll() for process in self.processes):
+                for process in self.processes:
+                    process.kill()
+            time.sleep(WATCH_SECONDS)
 
     def together(self, function: Callable[..., Any], *arguments: Any, **here: Any) -> Any:
         """Run a function of (what is kept, arguments) in every process, `here` added in this one; return what it gives.
@@ -51,7 +75,9 @@ class Crew:
             raise FinbenchError("the pipeline's processes have ended: load the model again.")
         self.intact = False
         try:
-            dist.broadcast_object_list([(function, arguments)], 0, device=CPU)
+            gone = [self.gone.pop() for _ in range(len(self.gone))]
+            dist.broadcast_object_list([(function, arguments, gone)], 0, device=CPU)
+            _drop(gone)
             result = function(_held, *arguments, **here)
         except RuntimeError as error:
             ended = [str(n) for n, process in enumerate(self.processes, 1) if process.poll() is not None]
@@ -104,9 +130,14 @@ def _join(store: Any = None, rank: int = 0, size: int = 0) -> None:
 
 def work() -> None:
     """Be a stage, in a process that `Crew` started, until the first one has no more work or is gone."""
+    from transformers.utils.logging import disable_progress_bar
+
     port, size = map(int, os.environ.pop("FINBENCH_PIPELINE").split())
+    disable_progress_bar()  # the first stage's is enough
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first stage to answer
-    _join(dist.TCPStore("127.0.0.1", port, is_master=False), int(os.environ["LOCAL_RANK"]), size)
+    store = dist.TCPStore("127.0.0.1", port, is_master=False)
+    store.add(STARTED, 1)
+    _join(store, int(os.environ["LOCAL_RANK"]), size)
     _obey()
     os._exit(0)  # Python's own tidying up takes seconds, for which the first stage would wait
 
@@ -120,12 +151,18 @@ def _obey() -> None:
             dist.broadcast_object_list(command, 0, device=CPU)
         except RuntimeError:  # the first stage is gone, and has said why
             os._exit(1)
-        function, arguments = command[0]
+        function, arguments, gone = command[0]
+        _drop(gone)
         try:
             function(_held, *arguments)
         except _Over:
             dist.destroy_process_group()
             return
+
+
+def _drop(keys: list[int]) -> None:
+    for key in keys:
+        _held.pop(key, None)
 
 
 def _leave(held: dict[int, Any]) -> None:

@@ -245,8 +245,13 @@ class Stage(SharedModel):
 class Relay(Stage):
     """A stage that takes turns with the others: it waits for the one before, and hands on to the next.
 
-    Other stages than the last return logits of no words; `likeliest` gives the last one's choice to all.
+    Other stages than the last return logits of no words; `likeliest` gives the last one's choice to all. `beside` is
+    for what belongs to the stage, whatever model is in it.
     """
+
+    def __init__(self, model: Any, number: int, count: int, device: torch.device) -> None:
+        super().__init__(model, number, count, device)
+        self.beside: dict[str, Any] = {}
 
     def _forward(
         self,
@@ -268,7 +273,7 @@ class Relay(Stage):
     def around(self, model: Any) -> "Relay":
         """Return this stage with another model in it, such as its own with an adapter."""
         other = Relay(model, self.number, self.count, self.device)
-        other.dtype = self.dtype
+        other.dtype, other.beside = self.dtype, self.beside
         return other
 
     def in_schedule(self) -> Stage:

@@ -16,7 +16,7 @@ from finbench.scoring.prefix import chain, sort_rows
 if TYPE_CHECKING:
     from finbench.adapters.folder import Adapter
 
-_switches: dict[int, "StageSwitch"] = {}  # this process's, by number of the model
+SWITCH = "switch"  # under which a stage keeps its own
 
 
 class PipelinedBase:
@@ -80,12 +80,12 @@ def _probe_of(relay: Relay) -> Callable[[Any], torch.Tensor]:
 
 
 def _begin(held: dict[int, Relay], number: int) -> None:
-    _switches[number] = StageSwitch(held[number])
+    held[number].beside[SWITCH] = StageSwitch(held[number])
 
 
 def _put_on(held: dict[int, Relay], number: int, folder: str) -> tuple[str, Proof | None]:
     """Return what went wrong in some process, or the proof."""
-    switch, error = _switches[number], ""
+    switch, error = held[number].beside[SWITCH], ""
     try:
         held[number] = held[number].around(switch.put_on(Path(folder)))
     except FinbenchError as failure:
@@ -100,6 +100,7 @@ def _put_on(held: dict[int, Relay], number: int, folder: str) -> tuple[str, Proo
 
 
 def _take_off(held: dict[int, Relay], number: int) -> bool:
-    same = _switches[number].take_off()
-    held[number] = held[number].around(_switches[number].model)
+    switch: StageSwitch = held[number].beside[SWITCH]
+    same = switch.take_off()
+    held[number] = held[number].around(switch.model)
     return same

@@ -1,6 +1,7 @@
 """A pipeline of processes gives the answers of one process, whichever stages, adapters and batches."""
 
 import copy
+import gc
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from peft import LoraConfig, PeftModel, PrefixTuningConfig, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
@@ -246,6 +248,18 @@ def test_two_models_side_by_side_are_told_apart(bases: dict[str, Path]) -> None:
     first, second = (FastLM(str(bases[family]), pipeline=2) for family in ("gpt2", "llama"))
     before = log_likelihoods(first, 4)
     assert log_likelihoods(second, 4) != before and log_likelihoods(first, 4) == before
+    number = first.pipeline._number
+    del first
+    gc.collect()
+    assert number not in second.pipeline.run(numbers_held)
+
+
+def numbers_held(held: dict[int, Relay], number: int) -> list[int]:
+    """Return the models of which every process has a stage."""
+    found: list[list[int]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(found, list(held))
+    assert found[0] == found[1]
+    return found[0]
 
 
 def slow_down(held: dict[int, Relay], number: int, seconds: float) -> None:
