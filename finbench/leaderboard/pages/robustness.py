@@ -21,7 +21,7 @@ ABOUT = (
     "tenth of the words, with numbers or tickers masked. Labels, questions, options and the shot stay. Loss is over "
     "all rows, also those whose text has nothing to change; below zero, accuracy was gained. A star marks a loss or "
     "gain that is shown by exact McNemar, or by a permutation of clusters where rows repeat, with Holm's correction "
-    "over a task's tests. Intervals are a bootstrap of the rows' clusters at 95%. No other page counts these results. A "
+    "over a task's tests. Intervals are a bootstrap of the rows' clusters at 95%. No other page counts these. A "
     "dash was not scored, or failed: upper case takes more tokens, and the front page names what no longer fits."
 )
 
