@@ -221,7 +221,9 @@ def test_bytes_are_counted_and_are_a_thirtysecond_of_an_all_reduce(together: lis
 def test_the_schedule_is_the_papers() -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
     weight.grad = torch.ones(1)
-    optimizer = ZeroOneAdam([weight], variance_kappa=3, sync_every_step_until=40, sync_doubles_every=5)
+    optimizer = ZeroOneAdam(
+        [weight], variance_kappa=3, sync_every_step_until=40, sync_doubles_every=5, sync_interval_most=16
+    )
     group, renewals, intervals = optimizer.param_groups[0], [], []
     for step in range(80):
         before = group["renewed"]
