@@ -1,5 +1,6 @@
 """Invented prompts in the shape of real ones, a tokenizer for them, and models with random weights."""
 
+import json
 import random
 from collections.abc import Sequence
 
@@ -50,8 +51,12 @@ def filings(rows: int, questions: int = 12, facts: int = 220) -> list[str]:
     return prompts
 
 
-def tokenizer_for(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE tokenizer that writes common words of the texts as one token."""
+def tokenizer_for(texts: Sequence[str], size: int, entries: int = 0) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE tokenizer that writes common words of the texts as one token.
+
+    With `entries` it has as many, those beyond `size` never written: given an adapter, `hf` cuts a model's vocabulary
+    down to its tokenizer's, and would score another softmax.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -62,6 +67,10 @@ def tokenizer_for(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator([*texts, *LABELS * 10], trainer)
+    written = json.loads(tokenizer.to_str())
+    vocabulary = written["model"]["vocab"]
+    vocabulary |= {f"unused {number}": number for number in range(len(vocabulary), entries)}
+    tokenizer = Tokenizer.from_str(json.dumps(written))
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>", pad_token="<|endoftext|>"
     )

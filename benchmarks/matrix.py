@@ -61,8 +61,9 @@ def _prepare(folder: Path, rows: int) -> None:
                 csv.writer(sink).writerows([("text", "label"), *part])
         files = [f"{task}_train.csv", "--test", f"{task}_test.csv"]
         _finbench(folder, "new-task", task, *files, "--instruction", "What is the sentiment of this news?")
-    tokenizer_for([*texts, *LABELS * 10], 2000).save_pretrained(folder / "base")
-    gpt2_small(torch.float32, "cpu").save_pretrained(folder / "base")
+    base = gpt2_small(torch.float32, "cpu")
+    tokenizer_for([*texts, *LABELS * 10], 2000, base.config.vocab_size).save_pretrained(folder / "base")
+    base.save_pretrained(folder / "base")
     for number, adapter in enumerate(ADAPTERS):
         torch.manual_seed(number + 1)
         settings = LoraConfig(r=8, target_modules=["c_attn"], fan_in_fan_out=True, task_type="CAUSAL_LM")
