@@ -3,6 +3,9 @@
 from finbench.resources.plan import Job
 from finetune.recipe import Recipe
 
+# 0/1 Adam: momentum, variance, moves since the last synchronisation, where that left the weight, its rounding error
+KEPT_NUMBERS = 5
+
 
 def length(recipe: Recipe, tokens: int | None = None) -> tuple[int, int]:
     """Return the tokens of the longest row and how many of them all rows share.
@@ -45,5 +48,5 @@ def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Job:
     return Job(
         shape, precision, recipe.bits, double, recipe.batch_size, tokens, answer, trainable,
         0 if recipe.method == "full" else trainable, lambda rows: one + (rows - 1) * (two - one),
-        recipe.gradient_checkpointing,
+        recipe.gradient_checkpointing, KEPT_NUMBERS if recipe.optimizer == "zero_one_adam" else 2,
     )  # fmt: skip

@@ -97,13 +97,14 @@ def _matrix(options: argparse.Namespace, devices: int, device_bytes: int | None,
     from finbench.runs.matrix import read_matrix
 
     matrix = read_matrix(options.file)
-    strategy: Strategy = options.strategy or "ddp"
     print("| base | adapter | task | weights GiB | cache GiB | total GiB a device | largest batch | hours | fits |")
     print(f"|{'---|' * 9}")
     fitting, total = True, 0.0
     for base in matrix.bases:
         kind = "classifier" if base.model == "hf-classifier" else "causal"
         shape = shape_of(meta_model(base.base, base.revision, kind))
+        strategy: Strategy = options.strategy or ("pipeline" if base.pipeline else "ddp")
+        stages = base.pipeline or devices
         for adapter in ([""] if base.score_base else []) + list(base.adapters):
             for task, size in sizes(base.tasks or matrix.tasks).items():
                 tokens = options.tokens or size.tokens
@@ -113,12 +114,13 @@ def _matrix(options: argparse.Namespace, devices: int, device_bytes: int | None,
                     _stored_parameters(adapter), lambda rows: 0,
                 )  # fmt: skip
                 shared = size.shared if base.model == "hf-fast" and size.shared < tokens else 0
-                hours = flops(job, min(size.test, matrix.limit or size.test), shared) / rate / 3600
+                rows = min(size.test, matrix.limit or size.test) * len(matrix.perturb)
+                hours = flops(job, rows, shared) / rate / 3600
                 total += hours
-                needed = memory(job, strategy, devices)
+                needed = memory(job, strategy, stages)
                 fit = device_bytes is None or needed.total <= device_bytes
                 fitting &= fit
-                batch = largest_batch(job, strategy, devices, device_bytes) if device_bytes is not None else "-"
+                batch = largest_batch(job, strategy, stages, device_bytes) if device_bytes is not None else "-"
                 sizes_gib = f"{needed.weights / 2**30:.2f} | {needed.cache / 2**30:.2f} | {needed.total / 2**30:.2f}"
                 print(f"| {base.name} | {Path(adapter).name or '-'} | {task} | {sizes_gib} ", end="")
                 print(f"| {batch} | {hours:.3f} | {_says(fit, device_bytes)} |")

@@ -14,7 +14,8 @@ STRATEGIES: tuple[Strategy, ...] = ("ddp", "zero2", "zero3", "pipeline")
 class Job:
     """What is planned: a training of `trainable` parameters (0: scoring) with `rows` of `tokens` each in a batch.
 
-    `saved` gives the bytes that autograd keeps for a batch of so many rows (zero where nothing is trained).
+    `saved` gives the bytes that autograd keeps for a batch of so many rows (zero where nothing is trained), `moments`
+    how many numbers the optimizer keeps for a trained one (AdamW: two).
     """
 
     shape: Shape
@@ -28,6 +29,7 @@ class Job:
     adapter: int
     saved: Callable[[int], int]
     checkpointing: bool = False
+    moments: int = 2
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class Memory:
 def memory(job: Job, strategy: Strategy = "ddp", devices: int = 1) -> Memory:
     """Return the bytes on the fullest device.
 
-    ZeRO-2 divides gradients and AdamW's two float32 moments, ZeRO-3 the weights too, but for the layer that is gathered
-    (Rajbhandari et al. 2019, arXiv:1910.02054); a pipeline divides layers with all they hold, and an end has the head.
+    ZeRO-2 divides gradients and the optimizer's float32 numbers, ZeRO-3 the weights too, but for the layer that is
+    gathered (Rajbhandari et al. 2019, arXiv:1910.02054); a pipeline divides layers with all they hold, and an end has
+    the head.
     """
     sliced = devices if strategy in ("zero2", "zero3") else 1
     staged = devices if strategy == "pipeline" else 1
@@ -76,7 +79,7 @@ def memory(job: Job, strategy: Strategy = "ddp", devices: int = 1) -> Memory:
         cache = batch * job.shape.cache_width * job.shape.layers * item // staged
     logits = job.rows * job.answer * job.shape.vocabulary * 4
     adapter = (4 * job.adapter // staged) // (devices if strategy == "zero3" else 1)
-    return Memory(weights, adapter, trained // sliced, 2 * trained // sliced, activations, logits, cache)
+    return Memory(weights, adapter, trained // sliced, job.moments * trained // sliced, activations, logits, cache)
 
 
 def suggestions(job: Job, strategy: Strategy, devices: int, device_bytes: int) -> list[str]:

@@ -106,7 +106,42 @@ def test_a_matrix_is_planned_offline(tmp_path, capsys):
     file = tmp_path / "matrix.yaml"
     file.write_text("name: m\ntasks: [fin_fpb]\nbases:\n  - {base: openai-community/gpt2, dtype: bfloat16}\n")
     assert main(["plan", str(file), "--gpu", "1x24GB", "--tflops", "100"]) == 0
+    assert "| gpt2 | - | fin_fpb | 0.23 |" in (plain := capsys.readouterr().out)
+    file.write_text(file.read_text().replace("bfloat16}", "bfloat16, pipeline: 2}") + "perturb: [none, lower, upper]\n")
+    assert main(["plan", str(file), "--gpu", "2x24GB", "--tflops", "0.01"]) == 0
+    split = capsys.readouterr().out
+    weights, hours = (float(split.split("| fin_fpb |")[1].split("|")[place]) for place in (0, 4))
+    assert 0.1 < weights < 0.23, "a stage holds its layers and the head"
+    assert main(["plan", str(file), "--gpu", "2x24GB", "--tflops", "0.01", "--strategy", "ddp"]) == 0
     assert "| gpt2 | - | fin_fpb | 0.23 |" in capsys.readouterr().out
+    file.write_text(file.read_text().replace("perturb: [none, lower, upper]\n", ""))
+    assert main(["plan", str(file), "--gpu", "2x24GB", "--tflops", "0.01"]) == 0
+    once = float(capsys.readouterr().out.split("| fin_fpb |")[1].split("|")[4])
+    assert hours == pytest.approx(3 * once, rel=0.01) and once > 0, plain
+
+
+def test_an_optimizer_is_planned_with_what_it_keeps(capsys):
+    from finetune.recipe import DEFAULTS
+
+    recipe = str(DEFAULTS.parent / "gpt2_fpb_full.yaml")
+    kept = {}
+    for optimizer in ("adamw", "zero_one_adam"):
+        assert main(["plan", recipe, f"optimizer={optimizer}", "--tflops", "100"]) == 0
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| ddp"))
+        kept[optimizer] = float(line.split("|")[5])
+    assert kept["zero_one_adam"] == pytest.approx(2.5 * kept["adamw"], rel=0.02)
+
+
+def test_the_planner_counts_what_zero_one_adam_keeps():
+    from finetune.optim.zero_one_adam import ZeroOneAdam
+    from finetune.planned import KEPT_NUMBERS
+
+    weight = torch.nn.Parameter(torch.ones(64))
+    optimizer = ZeroOneAdam([weight])
+    weight.grad = torch.ones(64)
+    optimizer.step()
+    kept = {name for name, value in optimizer.state[weight].items() if isinstance(value, torch.Tensor)}
+    assert len(kept - {"server_error"}) == KEPT_NUMBERS, "the server's error is of a part of the weights alone"
 
 
 MEASURE = """
