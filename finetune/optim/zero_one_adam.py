@@ -30,8 +30,8 @@ class ZeroOneAdam(torch.optim.Optimizer):
     - a synchronisation waits while the learning rate has been zero since the last one;
     - weight decay is decoupled, and moves within an interval are not decayed when they are replaced.
 
-    Choose `sync_every_step_until` late: a LoRA whose variance was frozen at step 50 of 150 went as with Adam to step 100,
-    and then lost part of what it had learnt, with long intervals and with none.
+    Choose `sync_every_step_until` late: a LoRA whose variance was frozen at step 50 of 150 went as with Adam to step
+    100, and then lost part of what it had learnt, with long intervals and with none.
 
     Raises FinbenchError for values out of range. Every process has to call `step` equally often.
     """
