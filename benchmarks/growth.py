@@ -23,6 +23,7 @@ from benchmarks.scoring import TOLERANCE, timed
 from finbench.models.fast import FastLM
 from finbench.runs.switch import Switch
 
+VOCABULARY = 8192  # with GPT-2's own the stock side's logits for 2,000 words in front would fill a small machine
 PREFIXES = (0, 500, 2000)  # tokens in front of every prompt
 ADAPTERS = (1, 4, 16)
 BATCH = 16
@@ -31,7 +32,7 @@ BATCH = 16
 def measure(rows: int, dtype: str, device: str) -> list[Comparison]:
     """Return a comparison for each size; raises AssertionError where a result differs."""
     prompts = one_shot(rows)
-    tokenizer = tokenizer_for(prompts[:1000], 2000)
+    tokenizer = tokenizer_for(prompts[:1000], 2000, VOCABULARY)
     model = _tiny(getattr(torch, dtype), device)
     found = []
     for count in sorted({min(rows, 100), min(rows, 1000), rows}):
@@ -47,7 +48,9 @@ def measure(rows: int, dtype: str, device: str) -> list[Comparison]:
 
 def _tiny(dtype: torch.dtype, device: str) -> GPT2LMHeadModel:
     torch.manual_seed(0)
-    shape = GPT2Config(n_embd=192, n_layer=4, n_head=4, n_positions=4096, bos_token_id=0, eos_token_id=0)
+    shape = GPT2Config(
+        vocab_size=VOCABULARY, n_embd=192, n_layer=4, n_head=4, n_positions=4096, bos_token_id=0, eos_token_id=0
+    )
     return GPT2LMHeadModel(shape).to(device, dtype).eval()
 
 
