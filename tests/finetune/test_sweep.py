@@ -53,6 +53,7 @@ def test_a_killed_sweep_goes_on_and_writes_the_winners_recipe(recipe: Path, tmp_
     assert len((tmp_path / "out" / "report.md").read_text().splitlines()) > 5
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_counted_and_the_others_go_on(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text('values: {target_modules: [["query"], ["no_such_module"]]}\ntrials: 4\n')
     command = [sys.executable, "-m", "finbench", "sweep", "tiny.yaml", "sweep.yaml", "--output", "out", "max_steps=1"]

@@ -71,7 +71,9 @@ def test_weights_that_cannot_be_had_are_named_at_once(
     assert main(["finetune", str(recipe), "max_steps=1", "--output", str(tmp_path / "x")]) == 0
 
 
-@pytest.mark.parametrize(("family", "task_type"), [("bert", "classifier"), ("gpt2", "causal")])
+@pytest.mark.parametrize(
+    ("family", "task_type"), [("bert", "classifier"), pytest.param("gpt2", "causal", marks=pytest.mark.slow)]
+)
 def test_two_processes_train_to_the_weights_of_one(family: str, task_type: str, tmp_path: Path) -> None:
     base = build_model(tmp_path / "base", family, **dict.fromkeys(DROPOUTS[family], 0.0))
     recipe = tmp_path / "recipe.yaml"
@@ -96,7 +98,9 @@ def weights(folder: Path) -> dict[str, object]:
     return load_file(folder / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize(("family", "task_type"), [("bert", "classifier"), ("gpt2", "causal")])
+@pytest.mark.parametrize(
+    ("family", "task_type"), [pytest.param("bert", "classifier", marks=pytest.mark.slow), ("gpt2", "causal")]
+)
 def test_a_killed_run_goes_on_to_the_same_weights(
     family: str, task_type: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
