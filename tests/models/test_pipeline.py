@@ -305,7 +305,8 @@ from tests.models.test_fast import asked, scored
 lm = FastLM({base!r}, batch_size=4, {more})
 print("WORKERS", [one.pid for one in lm.pipeline._crew.processes] if lm.pipeline else [], flush=True)
 values = lm.loglikelihood(scored()[:11], disable_tqdm=True)
-print("VALUES", json.dumps([values, lm.generate_until(asked(), disable_tqdm=True)]), flush=True)
+answers = lm.generate_until(asked(), disable_tqdm=True)
+os.write(1, f"VALUES {{json.dumps([values, answers])}}\\n".encode())  # whole, beside another process that prints
 if {wait}:
     sys.stdin.read()
 """
