@@ -2,7 +2,7 @@
 
 import argparse
 import json
-import shlex
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -50,14 +50,19 @@ def _train(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -
     from finetune.train import train
 
     recipe = read_recipe(path, settings)
+    if overwrite and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise FinbenchError(
+            f"--overwrite: several processes would remove what one of them has begun. Remove {folder} first."
+        )
     if overwrite:
         _remove(folder)
+    from finbench.runs.provenance import published
     from finetune.card import describe
 
     words = ["finbench", "finetune", str(path), *settings, "--output", str(folder)]
     trained = train(recipe, folder)
     if trained.writes:
-        _say(folder, describe(trained, recipe, shlex.join(words)))
+        _say(folder, describe(trained, recipe, published(words)))
     return 0
 
 

@@ -5,6 +5,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -73,13 +74,26 @@ def _git(checkout: Path, *arguments: str) -> str:
 
 
 def command() -> str:
-    """Return what was typed, as a shell takes it; absolute paths are cut, since a result is published."""
-    words = [word if not Path(word).is_absolute() else _seen_from_here(Path(word)) for word in sys.argv[1:]]
+    """Return what was typed, as `published` gives it."""
     program = Path(sys.argv[0]).name
-    return shlex.join(["finbench" if program == "__main__.py" else program, *words])  # as python -m finbench says it
+    return published(["finbench" if program == "__main__.py" else program, *sys.argv[1:]])  # as python -m finbench says
 
 
-def _seen_from_here(path: Path) -> str:
+def published(words: Sequence[str]) -> str:
+    """Return a command as a shell takes it, its absolute paths cut, also behind `key=`: a result is published."""
+    return shlex.join(key + equals + _seen_from_here(value) for key, equals, value in map(_setting, words))
+
+
+def _setting(word: str) -> tuple[str, str, str]:
+    """Return key, "=" and value of a setting; a word that is none is all value."""
+    key, equals, value = word.partition("=")
+    return (key, equals, value) if equals else ("", "", word)
+
+
+def _seen_from_here(word: str) -> str:
+    path = Path(word)
+    if not path.is_absolute():
+        return word
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
