@@ -64,7 +64,7 @@ GUARDS = {
     "a head is random after loading, a merged adapter is scored at another precision": [
         "models/test_classifier.py::test_a_base_without_a_head_has_no_score",
         "models/test_classifier.py::test_weights_that_neither_base_nor_adapter_has_are_refused",
-        "models/test_fast.py::test_merge_refuses_what_it_would_change",
+        "models/test_fast_arguments.py::test_merge_refuses_what_it_would_change",
         "test_traps.py::test_an_adapter_scored_at_another_precision_is_flagged",
     ],
     "prompts differ between training and scoring": [
