@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from finbench.errors import FinbenchError
 from finbench.models.weights import bits_config, merged
-from finbench.scoring.engine import Query, Scorer, token_budget
+from finbench.scoring.engine import Query, Scorer, paying_tokens, token_budget
 from finbench.scoring.fused import fused_activations
 from finbench.scoring.generate import Generator
 from finbench.scoring.sharing import SharedModel, maskable_attention, state, virtual_tokens, why_not, window
@@ -29,7 +29,7 @@ Encoded = tuple[tuple[str, str] | None, list[int], list[int]]
 # The ids of this many characters of text are kept, so that a task's rows are tokenised once for all adapters.
 TOKENISED_CHARACTERS = 200_000_000
 # Once started, answers grow by a token a pass, which many rows share: more rows pay even on narrow models.
-GENERATED_WIDTH = 4096
+GENERATED_TOKENS = 2048
 # Settings of a request, and a model's own, that leave the likeliest token the next one.
 GREEDY_SETTINGS = {"do_sample", "temperature", "until"}
 HARMLESS_DEFAULTS = {
@@ -173,9 +173,9 @@ class FastLM(HFLM):
         if self._plain(longest):
             values: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
             return values
-        width = getattr(self.model.config.get_text_config(), "hidden_size", 0)
+        paying = paying_tokens(getattr(self.model.config.get_text_config(), "hidden_size", 0), self.device)
         with self._pass(len(requests), "loglikelihood", disable_tqdm) as advance:
-            budget = token_budget(self._batch_size(override_bs), longest, width)
+            budget = token_budget(self._batch_size(override_bs), longest, paying)
             if self.pipeline is not None:
                 results = self.pipeline.score(queries, budget, self.softmax_dtype, advance)
             else:
@@ -218,7 +218,7 @@ class FastLM(HFLM):
         stop = handle_stop_sequences(settings.pop("until", None), eos=self.tok_decode(self.eot_token_id, False))
         eos = self.model.generation_config.eos_token_id
         with self._pass(len(requests), "generate_until", disable_tqdm) as advance:
-            budget = token_budget(self._batch_size(None), longest, GENERATED_WIDTH)
+            budget = token_budget(self._batch_size(None), longest, GENERATED_TOKENS)
             ends = eos if isinstance(eos, list) else [eos]
             cut = [context[-room:] for context in contexts]
             if self.pipeline is not None:

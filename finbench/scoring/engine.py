@@ -14,8 +14,7 @@ from transformers import DynamicCache
 from finbench.scoring.prefix import Pack, Stem, chain, grow, pack, sort_rows
 from finbench.scoring.sharing import SharedModel
 
-# Bounds of the tokens in one pass. Below the first the weights are read for too little work; beyond half the hidden
-# size the attention among unrelated rows, which the mask throws away, costs more than larger products save.
+# Bounds of the tokens in one pass. Below the first the weights are read for too little work.
 LEAST_TOKENS, MOST_TOKENS = 256, 4096
 
 
@@ -36,9 +35,18 @@ class Read:
     query: int
 
 
-def token_budget(batch_size: int | None, longest: int, hidden_size: int) -> int:
-    """Return the tokens a pass may hold: no more than `batch_size` whole rows; None leaves it to the model's width."""
-    most = min(max(hidden_size // 2, LEAST_TOKENS), MOST_TOKENS)
+def paying_tokens(hidden_size: int, device: torch.device) -> int:
+    """Return how many tokens a pass should hold: more no longer make products faster, but cost memory.
+
+    On accelerators attention is dense (`finbench.scoring.blocks`): beyond half the hidden size, what unrelated rows
+    cost one another exceeds what larger products save.
+    """
+    return hidden_size if device.type == "cpu" else hidden_size // 2
+
+
+def token_budget(batch_size: int | None, longest: int, paying: int) -> int:
+    """Return the tokens a pass may hold: `paying`, but no more than `batch_size` whole rows where that is given."""
+    most = min(max(paying, LEAST_TOKENS), MOST_TOKENS)
     return most if batch_size is None else max(min(batch_size * longest, most), LEAST_TOKENS)
 
 

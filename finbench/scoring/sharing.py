@@ -7,12 +7,13 @@ generates from a prefix. `why_not` tells for which models that cannot be right.
 import copy
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
+from finbench.scoring.blocks import in_blocks
 from finbench.scoring.prefix import Pack, chain, pack, sort_rows
 
 ATTENTION = ("sdpa", "eager")  # those that take a mask of any shape
@@ -47,7 +48,9 @@ class SharedModel:
         """
         cache = copied(past)
         mask = None if len(tree.paths) == 1 else self._tree_mask(tree, past.get_seq_length())
-        return self._forward(tree.tokens, tree.depths, mask, cache, list(keep) or [len(tree.tokens) - 1]), cache
+        with nullcontext() if mask is None else in_blocks(mask, tree.ends):
+            logits = self._forward(tree.tokens, tree.depths, mask, cache, list(keep) or [len(tree.tokens) - 1])
+        return logits, cache
 
     @torch.no_grad()
     def step(

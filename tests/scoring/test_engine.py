@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from finbench.scoring.engine import Query, Scorer, token_budget
+from finbench.scoring.engine import Query, Scorer, paying_tokens, token_budget
 from finbench.scoring.sharing import SharedModel, maskable_attention, why_not
 
 
@@ -153,8 +153,10 @@ def test_flash_attention_is_replaced_for_the_run_only(model: torch.nn.Module) ->
 def test_budget_is_bounded_by_batch_and_width() -> None:
     assert token_budget(1, 10, 768) == 256
     assert token_budget(4, 80, 768) == 320
-    assert token_budget(64, 80, 768) == 384
-    assert token_budget(None, 80, 4096) == 2048
+    assert token_budget(64, 80, 768) == 768
+    assert token_budget(None, 80, 16_384) == 4096
+    assert paying_tokens(768, torch.device("cpu")) == 768
+    assert paying_tokens(768, torch.device("cuda")) == 384
 
 
 def test_why_not_names_encoder_decoders() -> None:
