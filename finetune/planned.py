@@ -1,6 +1,6 @@
 """A recipe as the planner takes it: the method itself, applied to shapes, says what it trains."""
 
-from finbench.resources.plan import Job
+from finbench.resources.plan import Held, Job
 from finetune.recipe import Recipe
 
 # 0/1 Adam: momentum, variance, moves since the last synchronisation, where that left the weight, its rounding error
@@ -45,8 +45,12 @@ def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Job:
     trainable = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
     answer = 1 if recipe.task_type != "classifier" else 0
     one, two = (saved_bytes(adapted, rows, tokens, shared, answer) for rows in (1, 2))
+
+    def held(rows: int) -> Held:
+        return Held(one + (rows - 1) * (two - one), rows * answer * shape.vocabulary * 4)
+
     return Job(
-        shape, precision, recipe.bits, double, recipe.batch_size, tokens, answer, trainable,
-        0 if recipe.method == "full" else trainable, lambda rows: one + (rows - 1) * (two - one),
+        shape, precision, recipe.bits, double, recipe.batch_size, tokens, trainable,
+        0 if recipe.method == "full" else trainable, held,
         recipe.gradient_checkpointing, KEPT_NUMBERS if recipe.optimizer == "zero_one_adam" else 2,
     )  # fmt: skip

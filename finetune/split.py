@@ -34,9 +34,6 @@ def check(recipe: Recipe) -> None:
         f"method={recipe.method} reaches into weights that are split: choose {', '.join(SPLITTABLE)}": (
             splits_weights() and recipe.method not in SPLITTABLE
         ),
-        "validation reaches into weights that are split: set validation_share=0 best_by=null": (
-            splits_weights() and recipe.validation_share > 0
-        ),
         "bits=8 keeps weights that cannot be split: set bits=4": splits_weights() and recipe.bits == 8,
     }
     for reason, holds in refused.items():

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from finbench.errors import FinbenchError
@@ -91,29 +92,24 @@ def _recipe(options: argparse.Namespace, devices: int, device_bytes: int | None,
 
 
 def _matrix(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:
-    from finbench.resources.plan import Job, Strategy, flops, largest_batch, memory
-    from finbench.resources.shapes import meta_model, shape_of
+    from finbench.resources.plan import Strategy, flops, largest_batch, memory
     from finbench.resources.task_sizes import sizes
     from finbench.runs.matrix import read_matrix
+    from finbench.runs.needs import scoring_jobs
 
     matrix = read_matrix(options.file)
-    print("| base | adapter | task | weights GiB | cache GiB | total GiB a device | largest batch | hours | fits |")
+    print("| base | adapter | task | weights GiB | pass GiB | total GiB a device | largest batch | hours | fits |")
     print(f"|{'---|' * 9}")
     fitting, total = True, 0.0
     for base in matrix.bases:
-        kind = "classifier" if base.model == "hf-classifier" else "causal"
-        shape = shape_of(meta_model(base.base, base.revision, kind))
+        job_of = scoring_jobs(base, matrix.batch_size, "cuda" if options.gpu else "cpu", options.double_quantisation)
         strategy: Strategy = options.strategy or ("pipeline" if base.pipeline else "ddp")
         stages = base.pipeline or devices
         for adapter in ([""] if base.score_base else []) + list(base.adapters):
             for task, size in sizes(base.tasks or matrix.tasks).items():
                 tokens = options.tokens or size.tokens
-                answer = 1 if kind == "causal" else 0
-                job = Job(
-                    shape, base.dtype, base.bits, options.double_quantisation, matrix.batch_size, tokens, answer, 0,
-                    _stored_parameters(adapter), lambda rows: 0,
-                )  # fmt: skip
                 shared = size.shared if base.model == "hf-fast" and size.shared < tokens else 0
+                job = replace(job_of(tokens, shared), adapter=_stored_parameters(adapter))
                 rows = min(size.test, matrix.limit or size.test) * len(matrix.perturb)
                 hours = flops(job, rows, shared) / rate / 3600
                 total += hours
@@ -121,7 +117,8 @@ def _matrix(options: argparse.Namespace, devices: int, device_bytes: int | None,
                 fit = device_bytes is None or needed.total <= device_bytes
                 fitting &= fit
                 batch = largest_batch(job, strategy, stages, device_bytes) if device_bytes is not None else "-"
-                sizes_gib = f"{needed.weights / 2**30:.2f} | {needed.cache / 2**30:.2f} | {needed.total / 2**30:.2f}"
+                passing = needed.activations + needed.logits + needed.cache
+                sizes_gib = " | ".join(f"{part / 2**30:.2f}" for part in (needed.weights, passing, needed.total))
                 print(f"| {base.name} | {Path(adapter).name or '-'} | {task} | {sizes_gib} ", end="")
                 print(f"| {batch} | {hours:.3f} | {_says(fit, device_bytes)} |")
     print(f"\nabout {total:.2f} h of one device{_money(options, total)}")

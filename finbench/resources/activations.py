@@ -13,12 +13,13 @@ def saved_bytes(model: Any, rows: int, tokens: int, shared: int = 0, answer: int
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with FakeTensorMode():  # knows the kernels that a real device would choose, which the meta device does not
-        _take_device(model)
+        take_device(model)
         model.train()
         return _kept(model, rows, tokens, shared, answer, torch)
 
 
-def _take_device(model: Any) -> None:
+def take_device(model: Any) -> None:
+    """Give a model of the meta device the processor's shapes, within `FakeTensorMode`: still no memory."""
     import torch
 
     twins: dict[int, tuple[Any, Any]] = {}  # tied weights stay tied

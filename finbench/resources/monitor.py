@@ -16,10 +16,11 @@ INTERVAL_SECONDS = 0.5
 
 
 class Monitor:
-    """Samples this process in a thread while the `with` block runs."""
+    """Samples this process in a thread while the `with` block runs; without `devices`, on all GPUs that it sees."""
 
-    def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    def __init__(self, interval_seconds: float = INTERVAL_SECONDS, devices: Sequence[int] | None = None) -> None:
         self._interval = interval_seconds
+        self._devices = _devices() if devices is None else list(devices)
         self._stop = threading.Event()
         self._cpu: list[float] = []
         self._resident: list[int] = []
@@ -29,7 +30,6 @@ class Monitor:
     def __enter__(self) -> "Monitor":
         self._process = psutil.Process(os.getpid())
         self._process.cpu_percent()
-        self._devices = _devices()
         _reset_peaks(self._devices)
         self._energy = _energy_millijoules(self._devices)
         self._start = time.perf_counter()

@@ -11,11 +11,20 @@ STRATEGIES: tuple[Strategy, ...] = ("ddp", "zero2", "zero3", "pipeline")
 
 
 @dataclass(frozen=True)
+class Held:
+    """Bytes that a pass holds beside the weights: training, what autograd keeps; scoring, at its fullest moment."""
+
+    activations: int
+    logits: int = 0
+    cache: int = 0
+
+
+@dataclass(frozen=True)
 class Job:
     """What is planned: a training of `trainable` parameters (0: scoring) with `rows` of `tokens` each in a batch.
 
-    `saved` gives the bytes that autograd keeps for a batch of so many rows (zero where nothing is trained), `moments`
-    how many numbers the optimizer keeps for a trained one (AdamW: two).
+    `held` gives what a pass of so many rows holds, `moments` how many numbers the optimizer keeps for a trained one
+    (AdamW: two).
     """
 
     shape: Shape
@@ -24,10 +33,9 @@ class Job:
     double: bool
     rows: int
     tokens: int
-    answer: int
     trainable: int
     adapter: int
-    saved: Callable[[int], int]
+    held: Callable[[int], Held]
     checkpointing: bool = False
     moments: int = 2
 
@@ -67,19 +75,16 @@ def memory(job: Job, strategy: Strategy = "ddp", devices: int = 1) -> Memory:
     elif staged > 1:
         weights = (full - ends) // staged + ends
     trained = 4 * job.trainable // staged
-    item = ITEM_BYTES[job.precision]
-    batch = job.rows * job.tokens
+    held = job.held(job.rows)
+    activations = held.activations
     if job.trainable:
-        kept = job.saved(job.rows)
         if job.checkpointing:
-            kept = kept // job.shape.layers + job.shape.layers * batch * job.shape.hidden * item
-        activations, cache = kept // staged, 0
-    else:
-        activations = 8 * batch * job.shape.hidden * item
-        cache = batch * job.shape.cache_width * job.shape.layers * item // staged
-    logits = job.rows * job.answer * job.shape.vocabulary * 4
+            inputs = job.rows * job.tokens * job.shape.hidden * ITEM_BYTES[job.precision]
+            activations = activations // job.shape.layers + job.shape.layers * inputs
+        activations //= staged  # what a scoring holds for a moment, each stage holds
     adapter = (4 * job.adapter // staged) // (devices if strategy == "zero3" else 1)
-    return Memory(weights, adapter, trained // sliced, job.moments * trained // sliced, activations, logits, cache)
+    optimizer = job.moments * trained // sliced
+    return Memory(weights, adapter, trained // sliced, optimizer, activations, held.logits, held.cache // staged)
 
 
 def suggestions(job: Job, strategy: Strategy, devices: int, device_bytes: int) -> list[str]:

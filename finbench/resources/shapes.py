@@ -25,7 +25,6 @@ class Shape:
     channels: int
     layers: int
     hidden: int
-    cache_width: int
     vocabulary: int
     embedded: int
 
@@ -74,8 +73,6 @@ def shape_of(model: Any) -> Shape:
         for name, part in model.named_modules()
         if isinstance(part, torch.nn.Linear | Conv1D) and part is not head and name not in ("classifier", "score")
     ]
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    wide = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     embedding = model.get_input_embeddings().weight
     return Shape(
         parameters=sum(weight.numel() for weight in model.parameters()),
@@ -83,7 +80,6 @@ def shape_of(model: Any) -> Shape:
         channels=sum(max(weight.shape) for weight in packed),
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
-        cache_width=2 * heads * wide,
         vocabulary=embedding.shape[0],
         embedded=embedding.numel(),
     )

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from finbench.errors import FinbenchError
+from finbench.resources.monitor import Monitor
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.switch import Proof, Switch, probe, same_bits
 
 if TYPE_CHECKING:
     from finbench.adapters.folder import Adapter
+    from finbench.runs.pipelined import StagesMonitor
 
 
 class LoadedBase(Protocol):
@@ -26,6 +28,9 @@ class LoadedBase(Protocol):
 
     def take_off(self) -> None:
         """Take it off, or clear away what a failed `put_on` left."""
+
+    def monitor(self) -> "Monitor | StagesMonitor":
+        """Return what measures all processes of the model while its `with` block runs."""
 
 
 def load_base(base: Base, matrix: Matrix) -> LoadedBase:
@@ -71,6 +76,8 @@ def causal_settings(base: Base, matrix: Matrix) -> dict[str, Any]:
 class CausalBase:
     """A language model; adapters are put on the one lm-eval model, which keeps the rows it has tokenised."""
 
+    monitor = Monitor
+
     def __init__(self, base: Base, matrix: Matrix) -> None:
         self._base, self._matrix = base, matrix
         self._load()
@@ -103,6 +110,8 @@ class CausalBase:
 
 class ClassifierBase:
     """A classifier: every adapter comes with its own head, and all of them share the encoder's weights."""
+
+    monitor = Monitor
 
     def __init__(self, base: Base, matrix: Matrix) -> None:
         self._base, self._matrix = base, matrix

@@ -184,12 +184,11 @@ class _Runner:
             loaded.take_off()
 
     def _score(self, loaded: "LoadedBase", cell: Planned, proof: "Proof | None") -> None:
-        from finbench.resources.monitor import Monitor
         from finbench.runs.result import Measured, cell_from
 
         cell.task.requests  # noqa: B018  rendered before the clock starts, since all models share them
         loaded.lm.truncated_requests.clear()
-        with Monitor() as monitor:
+        with loaded.monitor() as monitor:
             outcomes = cell.task.score(loaded.lm)
         cut = {row for task, row in loaded.lm.truncated_requests if task == cell.task.name}
         measured = Measured(outcomes, len(cut) / len(outcomes), monitor.record(), proof)

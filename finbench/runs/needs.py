@@ -1,5 +1,6 @@
 """What scoring a base's cells takes on a node, by the planner's arithmetic."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
@@ -21,21 +22,39 @@ def needs_of(plan: BasePlan, matrix: Matrix, asked: Needs) -> Needs:
     That holds the weights, the largest adapter, a batch of the longest task, and a process a device. Where the
     configuration cannot be had, loading will say so; until then only the processes are asked for.
     """
-    from finbench.resources.shapes import meta_model, shape_of
-
     base, todo = plan.base, plan.todo
     devices = _devices(base)
     needs = Needs(asked.cpus * devices, asked.gpus * devices, PROCESS_BYTES * devices)
-    kind = "classifier" if base.model == "hf-classifier" else "causal"
     try:
-        shape = shape_of(meta_model(base.base, base.revision, kind))
+        job = scoring_jobs(base, matrix.batch_size, "cuda" if asked.gpus else "cpu")(max(map(_tokens, todo)), 0)
     except (FinbenchError, ValueError):
         return needs
-    job = PlannedJob(
-        shape, base.dtype, base.bits, False, matrix.batch_size, max(map(_tokens, todo)), 1, 0,
-        max(cell.adapter.size_bytes // 4 if cell.adapter else 0 for cell in todo), lambda rows: 0,
-    )  # fmt: skip
-    return replace(needs, memory_bytes=needs.memory_bytes + memory(job).total)
+    adapter = max(cell.adapter.size_bytes // 4 if cell.adapter else 0 for cell in todo)
+    return replace(needs, memory_bytes=needs.memory_bytes + memory(replace(job, adapter=adapter)).total)
+
+
+def scoring_jobs(base: Base, batch_size: int, device: str, double: bool = False) -> Callable[[int, int], PlannedJob]:
+    """Return a function of (tokens, shared) that gives the job of scoring rows so long on a base without adapter.
+
+    Raises:
+        FinbenchError: the base's configuration cannot be had.
+
+    """
+    import torch
+
+    from finbench.resources.scoring_bytes import pass_bytes
+    from finbench.resources.shapes import meta_model, shape_of
+
+    kind = "classifier" if base.model == "hf-classifier" else "causal"
+    model = meta_model(base.base, base.revision, kind).to(getattr(torch, base.dtype))
+    shape, held = shape_of(model), pass_bytes(model, base.model, device)
+
+    def job(tokens: int, shared: int) -> PlannedJob:
+        return PlannedJob(
+            shape, base.dtype, base.bits, double, batch_size, tokens, 0, 0, lambda rows: held(rows, tokens, shared)
+        )
+
+    return job
 
 
 def _devices(base: Base) -> int:

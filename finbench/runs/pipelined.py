@@ -8,7 +8,9 @@ import torch
 import torch.distributed as dist
 
 from finbench.errors import FinbenchError
+from finbench.models.pipeline import Pipeline
 from finbench.models.pipeline_stage import Relay, put_on, weights_of
+from finbench.resources.monitor import Monitor, merge
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.switch import PROBE_TOKENS, Proof, Switch, probe_ids
 from finbench.scoring.prefix import chain, sort_rows
@@ -16,7 +18,7 @@ from finbench.scoring.prefix import chain, sort_rows
 if TYPE_CHECKING:
     from finbench.adapters.folder import Adapter
 
-SWITCH = "switch"  # under which a stage keeps its own
+SWITCH, MONITOR = "switch", "monitor"  # under which a stage keeps its own
 
 
 class PipelinedBase:
@@ -50,6 +52,30 @@ class PipelinedBase:
         self.lm._model = self._pipeline.model
         if not same:
             self._load()
+
+    def monitor(self) -> "StagesMonitor":
+        """Return what measures all stages while its `with` block runs."""
+        return StagesMonitor(self._pipeline)
+
+
+class StagesMonitor:
+    """A `Monitor` in every stage's process, their records merged."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._records: list[dict[str, Any]] = []
+
+    def __enter__(self) -> "StagesMonitor":
+        self._pipeline.run(_begin_measuring)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:  # a failed pass may have ended the processes, and the next monitor takes this one's place
+            self._records = self._pipeline.run(_end_measuring)
+
+    def record(self) -> dict[str, Any]:
+        """Return the stages' records merged: sums of memory and processors, the longest time, each under `ranks`."""
+        return merge(self._records)
 
 
 class StageSwitch(Switch):
@@ -97,6 +123,27 @@ def _put_on(held: dict[int, Relay], number: int, folder: str) -> tuple[str, Proo
     if not error and lost:
         error = f"{len(lost)} weights of the adapter in {folder} belong to no stage, such as {sorted(lost)[0]}."
     return (error, None) if error else ("", switch.proof())
+
+
+def _begin_measuring(held: dict[int, Relay], number: int) -> None:
+    stage = held[number]
+    if MONITOR in stage.beside:
+        _stop(stage)
+    device = stage.device
+    stage.beside[MONITOR] = Monitor(devices=[device.index or 0] if device.type == "cuda" else []).__enter__()
+
+
+def _stop(stage: Relay) -> Monitor:
+    monitor: Monitor = stage.beside.pop(MONITOR)
+    monitor.__exit__(None, None, None)
+    return monitor
+
+
+def _end_measuring(held: dict[int, Relay], number: int) -> list[dict[str, Any]]:
+    """Return the records of all stages."""
+    records: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(records, _stop(held[number]).record())
+    return records
 
 
 def _take_off(held: dict[int, Relay], number: int) -> bool:

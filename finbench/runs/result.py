@@ -48,7 +48,8 @@ def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, meas
         elapsed_seconds=elapsed,
         seconds_per_row=elapsed / len(outcomes),
         rows_per_second=len(outcomes) / elapsed,
-        peak_bytes=None if _elsewhere(base) else _peak_bytes(measured.resources),
+        # vLLM's engine is a process of its own, which the monitor does not see
+        peak_bytes=None if base.model == "vllm" else _peak_bytes(measured.resources),
         resources=dict(measured.resources),
         machine=provenance.machine(),
         versions=provenance.versions(),
@@ -86,11 +87,6 @@ def per_class_of(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str
         label: {name: float(column[n]) for name, column in zip(names, columns, strict=True)}
         for n, label in enumerate(labels)
     }
-
-
-def _elsewhere(base: Base) -> bool:
-    """Return whether the model lies in other processes, whose memory the monitor does not see."""
-    return base.model == "vllm" or base.pipeline is not None
 
 
 def _peak_bytes(resources: Mapping[str, Any]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finbench.errors import FinbenchError
+from finbench.resources.monitor import Monitor
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.switch import Proof
 
@@ -19,6 +20,8 @@ PROBE = [11, 48, 85, 122, 159, 196, 233, 14, 51, 88, 125, 162, 199, 236, 17, 54]
 
 class VllmBase:
     """A language model in vLLM; an adapter is put on by naming it in the requests that follow."""
+
+    monitor = Monitor
 
     def __init__(self, base: Base, matrix: Matrix) -> None:
         if find_spec("vllm") is None:

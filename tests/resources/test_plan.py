@@ -10,7 +10,7 @@ from transformers import GPT2Config, LlamaConfig
 
 from finbench.cli import main
 from finbench.resources.activations import saved_bytes
-from finbench.resources.plan import Job, largest_batch, memory, suggestions
+from finbench.resources.plan import Held, Job, largest_batch, memory, suggestions
 from finbench.resources.shapes import Shape, meta_model, shape_of, weight_bytes
 
 LLAMA = "meta-llama/Llama-3.1-{}-Instruct"
@@ -70,9 +70,9 @@ def test_what_autograd_keeps_is_predicted_from_above(family, shared):
 
 
 def job(**changed) -> Job:
-    shape = Shape(1000 * 2**20, 900 * 2**20, 0, 10, 512, 512, 1000, 50 * 2**20)
-    values = dict(shape=shape, precision="bfloat16", bits=None, double=False, rows=8, tokens=100, answer=1)
-    values |= dict(trainable=2**20, adapter=2**20, saved=lambda rows: rows * 2**28)
+    shape = Shape(1000 * 2**20, 900 * 2**20, 0, 10, 512, 1000, 50 * 2**20)
+    values = dict(shape=shape, precision="bfloat16", bits=None, double=False, rows=8, tokens=100)
+    values |= dict(trainable=2**20, adapter=2**20, held=lambda rows: Held(rows * 2**28))
     return Job(**(values | changed))
 
 
@@ -174,5 +174,5 @@ def test_lora_on_gpt2_small_peaks_within_fifteen_percent_of_the_plan():
         model = get_peft_model(model, LoraConfig(r=8, target_modules=["c_attn"], fan_in_fan_out=True))
     kept = saved_bytes(model, 8, 128)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    planned = memory(Job(shape, "float32", None, False, 8, 128, 1, trained, trained, lambda rows: kept))
+    planned = memory(Job(shape, "float32", None, False, 8, 128, trained, trained, lambda rows: Held(kept)))
     assert planned.total == pytest.approx(int(done.stdout), rel=0.15)
