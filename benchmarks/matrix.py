@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 
-from benchmarks.invented import LABELS, gpt2_small, sentence_rows, tokenizer_for
+from benchmarks.invented import gpt2_small, one_shot, sentence_rows, tokenizer_for
 from benchmarks.report import Comparison
 
 TASKS = tuple(f"bench_{number}" for number in range(6))
@@ -62,7 +62,8 @@ def _prepare(folder: Path, rows: int) -> None:
         files = [f"{task}_train.csv", "--test", f"{task}_test.csv"]
         _finbench(folder, "new-task", task, *files, "--instruction", "What is the sentiment of this news?")
     base = gpt2_small(torch.float32, "cpu")
-    tokenizer_for([*texts, *LABELS * 10], 2000, base.config.vocab_size).save_pretrained(folder / "base")
+    # of whole prompts, or their instruction would be written in many more tokens than a real one
+    tokenizer_for([*texts, *one_shot(50)], 2000, base.config.vocab_size).save_pretrained(folder / "base")
     base.save_pretrained(folder / "base")
     for number, adapter in enumerate(ADAPTERS):
         torch.manual_seed(number + 1)
