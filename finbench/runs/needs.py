@@ -42,8 +42,8 @@ def scoring_jobs(base: Base, batch_size: int, device: str, double: bool = False)
     """
     import torch
 
-    from finbench.resources.scoring_bytes import pass_bytes
     from finbench.resources.shapes import meta_model, shape_of
+    from finbench.runs.scoring_bytes import pass_bytes
 
     kind = "classifier" if base.model == "hf-classifier" else "causal"
     model = meta_model(base.base, base.revision, kind).to(getattr(torch, base.dtype))

@@ -148,13 +148,15 @@ def test_a_base_too_large_for_every_node_is_named_and_tried_on_the_next_run(
 
 
 def test_a_job_asks_for_what_the_planner_says(gpt2: Path, tmp_path: Path) -> None:
-    base = Base(str(gpt2), pipeline=2)
-    matrix = Matrix("x", ("fin_fpb",), (base,), limit=2)
-    (laid,) = lay_out(matrix, lambda key: True).bases
-    needs = needs_of(laid, matrix, Needs(cpus=2, gpus=1))
-    longer = needs_of(laid, replace(matrix, batch_size=64), Needs())
+    bases = Base(str(gpt2), name="split", pipeline=2), Base(str(gpt2), name="whole", model="hf")
+    matrix = Matrix("x", ("fin_fpb",), bases, limit=2)
+    split, whole = lay_out(matrix, lambda key: True).bases
+    needs = needs_of(split, matrix, Needs(cpus=2, gpus=1))
     assert (needs.cpus, needs.gpus) == (4, 2), "a device for each part of the pipeline"
-    assert 2 * PROCESS_BYTES < needs.memory_bytes < longer.memory_bytes
+    assert needs.memory_bytes > 2 * PROCESS_BYTES
+    more = replace(matrix, batch_size=64)
+    few, many = (needs_of(whole, one, Needs()).memory_bytes - PROCESS_BYTES for one in (matrix, more))
+    assert many > 3 * few > 0, "`hf` has the logits of every token of its batch"
 
 
 def test_a_bases_cells_may_be_several_jobs(gpt2: Path, tmp_path: Path) -> None:

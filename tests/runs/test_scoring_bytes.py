@@ -11,9 +11,9 @@ import torch
 from transformers import AutoModelForCausalLM, BertConfig, GPT2Config, LlamaConfig
 
 from finbench.resources.plan import memory
-from finbench.resources.scoring_bytes import _Live, _plain_pass, _shared_pass, pass_bytes
 from finbench.runs.matrix import Base
 from finbench.runs.needs import scoring_jobs
+from finbench.runs.scoring_bytes import _Live, _plain_pass, _shared_pass, pass_bytes
 
 SMALL = {
     "gpt2": GPT2Config(n_layer=2, n_head=2, n_embd=32, vocab_size=64, n_positions=64),
