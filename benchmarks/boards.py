@@ -19,11 +19,11 @@ from pathlib import Path
 import jsonschema
 
 from benchmarks.report import Comparison
+from finbench.cells.key import SCHEMA_VERSION, Cell, CellKey
+from finbench.cells.schema import cell_schema
+from finbench.cells.store import OUTCOMES, path_of, read_cells, write_cell
 from finbench.records import Outcome
-from finbench.runs.cell import SCHEMA_VERSION, Cell, CellKey
 from finbench.runs.result import confusion_of, per_class_of
-from finbench.runs.schema import cell_schema
-from finbench.runs.store import OUTCOMES, path_of, read_cells, write_cell
 from finbench.scoring.metrics import summarise
 
 TASKS = ("fpb", "fiqa", "tfns", "nwgi", "headline", "ner", "xbrl_tags", "xbrl_values")

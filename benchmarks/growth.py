@@ -20,8 +20,8 @@ from benchmarks.invented import LABELS, WORDS, one_shot, tokenizer_for
 from benchmarks.machine import synchronise
 from benchmarks.report import Comparison
 from benchmarks.scoring import TOLERANCE, timed
+from finbench.adapters.on_model import Switch
 from finbench.models.fast import FastLM
-from finbench.runs.switch import Switch
 
 VOCABULARY = 8192  # with GPT-2's own the stock side's logits for 2,000 words in front would fill a small machine
 PREFIXES = (0, 500, 2000)  # tokens in front of every prompt

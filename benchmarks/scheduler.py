@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from benchmarks.report import Comparison
-from finbench.runs.cluster import RayExecutor
-from finbench.runs.executors import Executor, Job, LocalExecutor
+from finbench.jobs.cluster import RayExecutor
+from finbench.jobs.executor import Executor, Job, LocalExecutor
 
 SECONDS = 0.005
 CELLS = (10, 100, 1000, 10000)

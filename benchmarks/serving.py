@@ -23,8 +23,8 @@ import torch
 
 from benchmarks.report import Comparison
 from finbench.adapters.folder import base_sha256, write_record
-from finbench.server.predictor import Predictor
-from finbench.tasks import load_tasks
+from finbench.predict.predictor import Predictor
+from finbench.tasks.load import load_tasks
 
 CLIENTS = 64
 LABELS = ["negative", "neutral", "positive"]

@@ -27,8 +27,8 @@ from benchmarks.machine import synchronise
 from benchmarks.report import Comparison
 from finetune.batches import LengthGroupedOrder, collate
 from finetune.examples import Example
+from finetune.loop import RecipeTrainer
 from finetune.shared_prefix import install, why_plain
-from finetune.trainer import RecipeTrainer
 
 BATCH, EPOCH_ROWS = 16, 3200
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1, "float16": 0.05}  # relative, of loss and gradient

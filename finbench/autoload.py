@@ -50,7 +50,7 @@ def _add_models(module):
 
 def _add_adapter_types(module):
     """Teach PEFT the bottleneck type, so that `peft=` loads such an adapter."""
-    import finbench.adapters.bottleneck  # noqa: F401  (registers itself)
+    import finbench.adapters.bottleneck.model  # noqa: F401  (registers itself)
 
 
 HOOKS = {

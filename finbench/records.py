@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 Split = Literal["train", "validation", "test"]
 SourceKind = Literal["hub", "folder", "sample", "file"]
+Truncate = Literal["refuse", "report"]  # what happens to an input that is longer than the model reads
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from finbench.errors import FinbenchError
-from finbench.models.weights import KEEP_HEADS, bits_config
-from finetune import split
+from finbench.hf.bits import KEEP_HEADS, bits_config
+from finetune import sharded as split
 from finetune.recipe import Recipe
 
 AUTO_CLASS = {

@@ -81,7 +81,7 @@ def _installed(name: str) -> bool:
 def _rows(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return source, hash, count and licence of the train rows of each task."""
     from finbench.data.load import find, load, rows_sha256
-    from finbench.tasks import load_tasks
+    from finbench.tasks.load import load_tasks
 
     found = {}
     for name, task in load_tasks(recipe.tasks).items():

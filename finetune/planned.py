@@ -1,6 +1,6 @@
 """A recipe as the planner takes it: the method itself, applied to shapes, says what it trains."""
 
-from finbench.resources.plan import Held, Job
+from finbench.planner.cost import Held, Job
 from finetune.recipe import Recipe
 
 # 0/1 Adam: momentum, variance, moves since the last synchronisation, where that left the weight, its rounding error
@@ -14,7 +14,7 @@ def length(recipe: Recipe, tokens: int | None = None) -> tuple[int, int]:
         FinbenchError: a task's size is not known.
 
     """
-    from finbench.resources.task_sizes import sizes
+    from finbench.tasks.sizes import sizes
 
     tasks = sizes(recipe.tasks)
     shares = recipe.task_type == "causal" and recipe.prefix_sharing == "auto"
@@ -32,8 +32,8 @@ def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Job:
     """
     import torch
 
-    from finbench.resources.activations import saved_bytes
-    from finbench.resources.shapes import meta_model, shape_of
+    from finbench.planner.shapes import meta_model, shape_of
+    from finbench.planner.training_pass import saved_bytes
     from finetune.methods import apply
 
     model = meta_model(recipe.base, recipe.revision, recipe.task_type, 3 if recipe.task_type == "classifier" else 0)

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from finbench.scoring.prefix import PASS_TOKENS, common_length
-from finbench.scoring.sharing import EXACT, ROUNDED, quantised, virtual_cache, why_not, window
+from finbench.engine.model import EXACT, ROUNDED, virtual_cache, why_not, window
+from finbench.engine.prefix import PASS_TOKENS, common_length
+from finbench.hf.wrapped import quantised
 from finetune.examples import Example
 
 Group = Mapping[str, torch.Tensor]

@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from finbench.errors import FinbenchError
-from finbench.runs.executors import Executor, Job, LocalExecutor, LostWorker, Needs
-from finetune.apart import TrainingFailed, needs_of, train_apart
+from finbench.jobs.executor import Executor, Job, LocalExecutor, LostWorker, Needs
 from finetune.recipe import DEFAULTS, Recipe, read_recipe
+from finetune.subprocess import TrainingFailed, needs_of, train_apart
 
 logger = logging.getLogger(__name__)
 

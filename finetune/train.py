@@ -16,16 +16,17 @@ from transformers import TrainingArguments, set_seed
 from finbench.errors import FinbenchError
 from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
-from finbench.resources.monitor import Monitor, merge
-from finbench.tasks import load_tasks
+from finbench.runs.monitor import Monitor, merge
+from finbench.tasks.load import load_tasks
 from finetune import examples as making
-from finetune import methods, split, trackers
+from finetune import methods, trackers
+from finetune import sharded as split
 from finetune.base import load_base
 from finetune.batches import collate, collate_seq2seq
 from finetune.examples import Example, Examples
+from finetune.loop import RecipeTrainer, Rows
 from finetune.recipe import Recipe
 from finetune.shared_prefix import install, why_plain
-from finetune.trainer import RecipeTrainer, Rows
 from finetune.validate import Validation
 
 logger = logging.getLogger(__name__)

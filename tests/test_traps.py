@@ -24,10 +24,10 @@ from typing import Any
 
 import pytest
 
+from finbench.runs.layout import Planned
 from finbench.runs.matrix import Base, Matrix
-from finbench.runs.plan import Planned
 from finbench.runs.result import Measured, cell_from
-from finbench.runs.scored_task import ScoredTask, scored_tasks
+from finbench.tasks.requests import ScoredTask, scored_tasks
 
 TESTS = Path(__file__).parent
 

@@ -19,8 +19,8 @@ def run(options: argparse.Namespace) -> int:
     from finbench.adapters.folder import read_adapter
     from finbench.cli.model import model_options
     from finbench.errors import FinbenchError
-    from finbench.server import calibration
-    from finbench.server.predictor import Predictor
+    from finbench.predict import calibration
+    from finbench.predict.predictor import Predictor
 
     if not options.adapter:
         raise FinbenchError("a temperature is stored beside an adapter: name one with --adapter.")
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 def _held_out(task_name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the validation rows of the adapter's own training, by the recipe in its record."""
     from finbench.errors import FinbenchError
-    from finbench.tasks import load_tasks
+    from finbench.tasks.load import load_tasks
     from finetune.examples import split_rows
     from finetune.recipe import Recipe, from_settings
 

@@ -56,7 +56,7 @@ def _datasets(names: list[str]) -> dict[str, Mapping[str, Any]]:
     bundled = {f"fin_{name}": {"dataset": name} for name in DATASETS}
     if set(names) <= set(bundled):
         return {name: bundled[name] for name in names or bundled}
-    from finbench.tasks import load_tasks
+    from finbench.tasks.load import load_tasks
 
     return {name: dict(task.config.dataset_kwargs) for name, task in load_tasks(names).items()}
 
@@ -64,7 +64,7 @@ def _datasets(names: list[str]) -> dict[str, Mapping[str, Any]]:
 def _lengths(names: list[str], tokenizer_name: str) -> dict[str, dict[str, Any]]:
     """Return the token lengths of every task's prompts by split, each with the longest answer that it may get."""
     from finbench.data.audit import load_tokenizer, token_lengths
-    from finbench.tasks import load_tasks
+    from finbench.tasks.load import load_tasks
 
     tokenizer, window = load_tokenizer(tokenizer_name)
     found: dict[str, dict[str, Any]] = {}

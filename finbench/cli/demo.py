@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _best() -> tuple[str, str]:
     """Return base and adapter with the highest mean accuracy on the tasks that it was trained on."""
-    from finbench.runs.store import read_cells
+    from finbench.cells.store import read_cells
 
     scores: dict[str, list[float]] = {}
     for cell in read_cells(Path("leaderboards", "cells")).results:
@@ -104,7 +104,7 @@ def _best() -> tuple[str, str]:
 
 
 def _build() -> None:
-    from finbench.demo import SHAPES, build_base, training_texts
+    from finbench.demo.models import SHAPES, build_base, training_texts
 
     print("# toy models from bundled rows", flush=True)
     texts = training_texts()

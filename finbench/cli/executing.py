@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from finbench.errors import FinbenchError
 
 if TYPE_CHECKING:
-    from finbench.runs.executors import Executor
+    from finbench.jobs.executor import Executor
 
 
 def add_executor(parser: argparse.ArgumentParser, job: str) -> None:
@@ -32,7 +32,7 @@ def executor(options: argparse.Namespace) -> Iterator["Executor | None"]:
             raise FinbenchError("--address is a Ray cluster's: give --executor ray with it.")
         yield None
         return
-    from finbench.runs.cluster import RayExecutor
+    from finbench.jobs.cluster import RayExecutor
 
     cluster = RayExecutor(options.address)
     try:

@@ -15,10 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the files, and name what could not be read."""
+    from finbench.cells.store import read_cells
     from finbench.errors import FinbenchError
     from finbench.interchange.exported import export
     from finbench.paths import leaderboards
-    from finbench.runs.store import read_cells
 
     folder = options.cells or leaderboards() / "cells"
     cells = read_cells(folder)

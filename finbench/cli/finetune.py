@@ -56,7 +56,7 @@ def _train(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -
         )
     if overwrite:
         _remove(folder)
-    from finbench.runs.provenance import published
+    from finbench.cells.provenance import published
     from finetune.card import describe
 
     words = ["finbench", "finetune", str(path), *settings, "--output", str(folder)]
@@ -70,9 +70,9 @@ def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], se
     """Train each recipe in a process of its own; an adapter that is finished is left alone."""
     from tqdm import tqdm
 
-    from finbench.runs.executors import Job, LocalExecutor, Needs
-    from finetune.apart import needs_of, train_as_job
+    from finbench.jobs.executor import Job, LocalExecutor, Needs
     from finetune.recipe import read_recipe
+    from finetune.subprocess import needs_of, train_as_job
 
     left: dict[Path, Path] = {}
     for path, folder in folders.items():

@@ -17,10 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the pages, or name those that differ."""
+    from finbench.cells.store import read_cells
     from finbench.leaderboard.render import differing, render, write
     from finbench.leaderboard.since import changes
     from finbench.paths import leaderboards
-    from finbench.runs.store import read_cells
 
     gc.disable()  # a short command that makes many small objects and no cycles: a sixth of its time
     output = options.output or leaderboards()

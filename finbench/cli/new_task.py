@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the YAML; print what it holds and the command that scores it."""
-    from finbench.new_task import NewTask, write_task
+    from finbench.tasks.new import NewTask, write_task
 
     task = NewTask(options.name, options.file, options.test, options.text, options.label, options.instruction)
     path, rows = write_task(task, Path("tasks_yaml"))

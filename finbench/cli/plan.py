@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the plan; 1 if something does not fit."""
     import yaml
 
-    from finbench.resources.plan import matmul_tflops
+    from finbench.planner.cost import matmul_tflops
 
     devices, device_bytes = _devices(options.gpu)
     for name in ("mfu", "tflops", "tokens"):
@@ -58,8 +58,8 @@ def _devices(text: str) -> tuple[int, int | None]:
 
 
 def _recipe(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:
-    from finbench.resources.plan import STRATEGIES, flops, memory, suggestions
-    from finbench.resources.task_sizes import sizes
+    from finbench.planner.cost import STRATEGIES, flops, memory, suggestions
+    from finbench.tasks.sizes import sizes
     from finetune.planned import length, planned
     from finetune.recipe import read_recipe
 
@@ -92,10 +92,10 @@ def _recipe(options: argparse.Namespace, devices: int, device_bytes: int | None,
 
 
 def _matrix(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:
-    from finbench.resources.plan import Strategy, flops, largest_batch, memory
-    from finbench.resources.task_sizes import sizes
+    from finbench.planner.cost import Strategy, flops, largest_batch, memory
     from finbench.runs.matrix import read_matrix
     from finbench.runs.needs import scoring_jobs
+    from finbench.tasks.sizes import sizes
 
     matrix = read_matrix(options.file)
     print("| base | adapter | task | weights GiB | pass GiB | total GiB a device | largest batch | hours | fits |")

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         columns = _columns(options.input)
         if options.column not in columns:
             raise FinbenchError(f"{options.input} has no column {options.column!r}; it has {', '.join(columns)}.")
-    from finbench.server.predictor import Predictor
+    from finbench.predict.predictor import Predictor
 
     predictor = Predictor(options.base, options.adapter, calibrated=not options.uncalibrated, **model_options(options))
     if options.input is not None:

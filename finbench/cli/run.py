@@ -23,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, say the plan, score, and list what failed."""
+    from finbench.cells.store import has_failed
     from finbench.paths import leaderboards
+    from finbench.runs.layout import plan_matrix
     from finbench.runs.matrix import read_matrix
-    from finbench.runs.plan import plan_matrix
-    from finbench.runs.store import has_failed
 
     folder = options.cells or leaderboards() / "cells"
     matrix = read_matrix(options.matrix)
@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"  cannot be planned: {line}")
     if options.plan or not plan.todo:
         return 1 if plan.problems or (failed and not options.plan) else 0
+    from finbench.jobs.executor import Needs
     from finbench.runs.execute import execute
-    from finbench.runs.executors import Needs
 
     with executor(options) as cluster:
         asked = Needs(options.cpus, options.gpus or 0) if cluster else None

@@ -40,8 +40,8 @@ def run(options: argparse.Namespace) -> int:
     import uvicorn
 
     from finbench.cli.model import model_options
+    from finbench.predict.predictor import load_several
     from finbench.server.app import Limits, build_app
-    from finbench.server.predictor import load_several
 
     print(f"loading {options.base} ...", flush=True)
     predictors = load_several(options.base, options.adapter, **model_options(options))

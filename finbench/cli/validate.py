@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print each problem as `file:line: message`; return 1 if there is one."""
-    from finbench.tasks_check import check
+    from finbench.tasks.check import check
 
     problems, count = check(options.paths)
     for problem in problems:

@@ -70,6 +70,7 @@ KINDS: Mapping[str, Callable[[str, random.Random], str]] = {
     "numbers": _outside_links(_numbers),
     "tickers": _outside_links(_tickers),
 }
+PERTURBATIONS = (NONE, *KINDS)
 
 
 def key_of(kind: str) -> str:

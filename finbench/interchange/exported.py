@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from finbench.runs.cell import Cell, CellKey, slug
+from finbench.cells.key import Cell, CellKey, slug
 
 LOWER_IS_BETTER = ("unparsed",)
 FROM_MINUS_ONE = ("mcc",)

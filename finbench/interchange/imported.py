@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from finbench.cells.key import Cell, CellKey
+from finbench.cells.store import path_of, read_cells, write_cell
 from finbench.data.perturb import NONE, key_of
 from finbench.errors import FinbenchError
 from finbench.records import Metric, Outcome, Row
-from finbench.runs.cell import Cell, CellKey
 from finbench.runs.generated import read_samples
-from finbench.runs.store import path_of, read_cells, write_cell
 
 TITLE = "Imported from lm-eval, without proof"  # a table of their own on the boards: never ranked with proven cells
 NEVER = ("source", "base_sha256", "adapter_proof", "truncated_share", "seconds_per_row", "peak_bytes", "machine", "git")

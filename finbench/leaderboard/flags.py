@@ -4,9 +4,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from finbench.cells.key import Cell
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
 from finbench.leaderboard.table import record_of
-from finbench.runs.cell import Cell
 
 KNOWN = Path(__file__).with_name("known.yaml")
 

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from finbench.cells.key import Cell
 from finbench.leaderboard import published
 from finbench.leaderboard.pages import robustness
 from finbench.leaderboard.paired import accuracy_interval
 from finbench.leaderboard.table import Condition, Entry, accuracy, record_of, short, task_order
 from finbench.leaderboard.view import View
-from finbench.runs.cell import Cell
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MARK = "__DATA__"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from finbench.cells.key import Cell
+from finbench.cells.store import OUTCOMES, path_of
 from finbench.leaderboard import stats
-from finbench.runs.cell import Cell
-from finbench.runs.store import OUTCOMES, path_of
 
 QUESTIONS = 9  # of a headline, always in the same order; the first is the one with the known defect
 

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from finbench.cells.store import Cells
 from finbench.leaderboard.html import html_page
 from finbench.leaderboard.pages import (
     audit,
@@ -19,7 +20,6 @@ from finbench.leaderboard.pages import (
 )
 from finbench.leaderboard.table import short, task_order
 from finbench.leaderboard.view import View, view_of
-from finbench.runs.store import Cells
 
 DIFFERENT_LINES = 12
 PICTURED = {"methods.md": "methods compared", "pareto.md": "quality against cost"}  # pages that bring pictures

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from finbench.cells.key import Cell
+from finbench.cells.store import Cells, read_cells
 from finbench.errors import FinbenchError
 from finbench.leaderboard.table import condition_of
-from finbench.runs.cell import Cell
-from finbench.runs.store import Cells, read_cells
 
 METRICS = ("accuracy", "f1_weighted")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from finbench.runs.cell import Cell
+from finbench.cells.key import Cell
 
 SHOWN = 100  # rows of a table on a page; a longer one is read by no one, and the HTML page has them all
 

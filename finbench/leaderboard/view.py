@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from finbench.cells.key import Cell
+from finbench.cells.store import Cells
 from finbench.leaderboard.flags import flags
 from finbench.leaderboard.paired import Outcomes
 from finbench.leaderboard.table import Condition, Found, by_condition, escaped
-from finbench.runs.cell import Cell
-from finbench.runs.store import Cells
 
 NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`."
 REMARKS, NAMED = 60, 8  # on a page, and cells of each; all of them are in the HTML page

@@ -12,8 +12,8 @@ from lm_eval.api.model import LM
 from tqdm import tqdm
 
 from finbench.errors import FinbenchError
+from finbench.hf.wrapped import virtual_tokens
 from finbench.models.heads import NO_NAME, load_classifier, quantisation
-from finbench.scoring.sharing import virtual_tokens
 
 Text = tuple[str, ...]  # one text, or a pair
 

@@ -16,12 +16,13 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from tqdm import tqdm
 
+from finbench.engine.generate import Generator
+from finbench.engine.likelihood import Query, Scorer, paying_tokens, token_budget
+from finbench.engine.model import SharedModel, maskable_attention, state, why_not, window
 from finbench.errors import FinbenchError
-from finbench.models.weights import bits_config, merged
-from finbench.scoring.engine import Query, Scorer, paying_tokens, token_budget
-from finbench.scoring.fused import fused_activations
-from finbench.scoring.generate import Generator
-from finbench.scoring.sharing import SharedModel, maskable_attention, state, virtual_tokens, why_not, window
+from finbench.hf.bits import bits_config, merged
+from finbench.hf.fused import fused_activations
+from finbench.hf.wrapped import virtual_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class FastLM(HFLM):
     `bnb_*` settings as `BitsAndBytesConfig` names them (4-bit weights are nf4 unless `bnb_4bit_quant_type` says fp4).
     Models that cannot share prefixes are scored as `hf` does, and a warning says so once.
 
-    `pipeline` splits the model by layers over that many processes (see `finbench.models.pipeline`).
+    `pipeline` splits the model by layers over that many processes (see `finbench.engine.pipeline.model`).
 
     `pretrained` may be a loaded model; its adapters may be switched between calls, for nothing that depends on the
     weights is kept.
@@ -74,7 +75,7 @@ class FastLM(HFLM):
             kwargs.setdefault("device", "cuda:0")  # which falls back to the CPU; `HFLM`'s own default does not
         self.pipeline: Any = None
         if pipeline:
-            from finbench.models.pipeline import Pipeline, source_of
+            from finbench.engine.pipeline.model import Pipeline, source_of
 
             source, kwargs = source_of(pretrained, {**kwargs, "merge": merge})
             self.pipeline = Pipeline(source, int(pipeline))

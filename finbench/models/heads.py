@@ -7,7 +7,7 @@ from typing import Any
 
 from finbench.adapters.folder import RECORD, WEIGHTS, Adapter, match_base, read_adapter
 from finbench.errors import FinbenchError
-from finbench.models.weights import KEEP_HEADS, bits_config
+from finbench.hf.bits import KEEP_HEADS, bits_config
 
 NO_NAME = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody named
 
@@ -103,7 +103,7 @@ def _check_brought(adapter: Adapter, untrained: set[str], pretrained: str) -> No
 def _with_adapter(model: Any, adapter: Adapter, pretrained: str) -> Any:
     from peft import PeftModel
 
-    from finbench.adapters.bottleneck import register
+    from finbench.adapters.bottleneck.model import register
 
     register()
     try:

@@ -11,17 +11,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finbench.cells import provenance
+from finbench.cells.key import CellKey
+from finbench.cells.store import Failure, is_done, write_cell, write_failure
 from finbench.errors import FinbenchError
-from finbench.runs import provenance
-from finbench.runs.cell import CellKey
-from finbench.runs.executors import Executor, Job, LocalExecutor, Needs, NoRoom
+from finbench.jobs.executor import Executor, Job, LocalExecutor, Needs, NoRoom
+from finbench.runs.layout import BasePlan, Plan, Planned, lay_out
 from finbench.runs.matrix import Matrix
-from finbench.runs.plan import BasePlan, Plan, Planned, lay_out
-from finbench.runs.store import Failure, is_done, write_cell, write_failure
 
 if TYPE_CHECKING:
-    from finbench.runs.bases import LoadedBase
-    from finbench.runs.switch import Proof
+    from finbench.adapters.on_model import Proof
+    from finbench.runs.bases.loaded import LoadedBase
 
 TRACE_LINES = 12
 
@@ -148,7 +148,7 @@ class _Runner:
 
     def run(self) -> Iterator[Progress]:
         """Score the base's cells, yielding what is being done, done and failed."""
-        from finbench.runs.bases import load_base
+        from finbench.runs.bases.loaded import load_base
 
         yield f"loading {self.plan.base.name}"
         try:

@@ -20,8 +20,8 @@ def generate_answers(base: str, adapter: str, tasks: Sequence[str], limit: int |
 
     """
     from finbench.adapters.folder import match_base, read_adapter
-    from finbench.runs.bases import load_base
-    from finbench.runs.scored_task import scored_tasks
+    from finbench.runs.bases.loaded import load_base
+    from finbench.tasks.requests import scored_tasks
 
     scored = scored_tasks(tasks, limit, clean=False)
     for name, task in scored.items():

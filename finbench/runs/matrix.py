@@ -33,12 +33,11 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from finbench.data.perturb import KINDS, NONE, check_kind
+from finbench.data.perturb import NONE, check_kind
 from finbench.errors import FinbenchError
+from finbench.records import Truncate
 
 ModelType = Literal["hf-fast", "hf", "hf-classifier", "vllm"]
-Truncate = Literal["refuse", "report"]
-PERTURBATIONS = (NONE, *KINDS)
 DTYPES = ("float32", "bfloat16", "float16")
 # Settings of vLLM that say how it works, not what comes out: others would have to enter a cell's key.
 VLLM_SETTINGS = (

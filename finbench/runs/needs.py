@@ -5,11 +5,11 @@ from dataclasses import replace
 from math import prod
 
 from finbench.errors import FinbenchError
-from finbench.resources.plan import Job as PlannedJob
-from finbench.resources.plan import memory
-from finbench.runs.executors import Needs
+from finbench.jobs.executor import Needs
+from finbench.planner.cost import Job as PlannedJob
+from finbench.planner.cost import memory
+from finbench.runs.layout import BasePlan, Planned
 from finbench.runs.matrix import Base, Matrix
-from finbench.runs.plan import BasePlan, Planned
 
 PROCESS_BYTES = 2**30  # Python with torch, transformers and lm-eval loaded, before any model
 CHARACTERS_A_TOKEN = 3  # fewer than tokenizers make of English, so that the guess of a prompt's tokens is from above
@@ -42,8 +42,8 @@ def scoring_jobs(base: Base, batch_size: int, device: str, double: bool = False)
     """
     import torch
 
-    from finbench.resources.shapes import meta_model, shape_of
-    from finbench.runs.scoring_bytes import pass_bytes
+    from finbench.planner.scoring_pass import pass_bytes
+    from finbench.planner.shapes import meta_model, shape_of
 
     kind = "classifier" if base.model == "hf-classifier" else "causal"
     model = meta_model(base.base, base.revision, kind).to(getattr(torch, base.dtype))

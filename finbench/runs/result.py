@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from finbench.adapters.folder import RECORD
+from finbench.adapters.on_model import Proof
+from finbench.cells import provenance
+from finbench.cells.key import Cell
 from finbench.records import Outcome
-from finbench.runs import provenance
-from finbench.runs.cell import Cell
+from finbench.runs.layout import Planned
 from finbench.runs.matrix import Base, Matrix
-from finbench.runs.plan import Planned
-from finbench.runs.switch import Proof
 
 
 @dataclass(frozen=True)

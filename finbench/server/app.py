@@ -17,10 +17,10 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from finbench import __version__
 from finbench.errors import FinbenchError
+from finbench.predict.predictor import Prediction, Predictor
 from finbench.server.batching import Batcher, QueueFull
 from finbench.server.guard import BodyLimit, security_headers
 from finbench.server.metrics import Metrics
-from finbench.server.predictor import Prediction, Predictor
 
 PAGE = Path(__file__).parent / "page"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"

@@ -10,7 +10,7 @@ def apply(model: Any, recipe: Recipe) -> Any:
     """Return the model with a bottleneck in every layer."""
     from peft import get_peft_model
 
-    from finbench.adapters.bottleneck import BottleneckConfig
+    from finbench.adapters.bottleneck.model import BottleneckConfig
 
     config = BottleneckConfig(
         task_type=PEFT_TASK[recipe.task_type],

@@ -7,9 +7,9 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from finbench.errors import FinbenchError
+from finetune.loop import RecipeTrainer
 from finetune.optim.zero_one_adam import ZeroOneAdam
 from finetune.recipe import ZERO_ONE_KEYS, Recipe
-from finetune.trainer import RecipeTrainer
 
 
 def optimizer_of(recipe: Recipe) -> tuple[type[ZeroOneAdam], dict[str, Any]]:

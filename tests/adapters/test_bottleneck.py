@@ -18,8 +18,8 @@ from peft import PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig
 
-from finbench.adapters.bottleneck import BottleneckConfig, BottleneckLayer
-from finbench.adapters.bottleneck_families import FAMILIES
+from finbench.adapters.bottleneck.families import FAMILIES
+from finbench.adapters.bottleneck.model import BottleneckConfig, BottleneckLayer
 from finbench.errors import FinbenchError
 
 _spec = importlib.util.spec_from_file_location(
@@ -202,7 +202,7 @@ def test_trains_and_saves_the_bottleneck_and_the_head_alone():
 
 FRESH_PROCESS = """
 import json, sys
-import finbench.adapters.bottleneck
+import finbench.adapters.bottleneck.model
 import torch, transformers
 from peft import PeftModel
 for auto, base, adapter in json.loads(sys.argv[1]):

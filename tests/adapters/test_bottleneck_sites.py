@@ -7,8 +7,8 @@ import torch
 from peft import get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from finbench.adapters.bottleneck import BottleneckConfig
-from finbench.adapters.bottleneck_families import find_sites
+from finbench.adapters.bottleneck.families import find_sites
+from finbench.adapters.bottleneck.model import BottleneckConfig
 from finbench.errors import FinbenchError
 from tests.adapters.test_bottleneck import IDS, SMALL, adapted, layers_of, logits, reference
 

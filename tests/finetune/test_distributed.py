@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from finbench.cli import main
 from finbench.errors import FinbenchError
-from finetune import split
+from finetune import sharded as split
 from finetune.recipe import DEFAULTS, read_recipe
 from tests.conftest import build_model
 
@@ -41,7 +41,7 @@ def start(self, *given, **named):
         self.distributed_type = self._shared_state["distributed_type"] = state.DistributedType.MULTI_GPU
 state.PartialState.__init__ = start
 from torch.distributed.fsdp import FSDPModule
-from finetune import split
+from finetune import sharded as split
 gathered = split.gathered
 def checked(model):
     assert sum(isinstance(module, FSDPModule) for module in model.modules()) > 3

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from finbench.errors import FinbenchError
-from finbench.tasks import load_tasks
+from finbench.tasks.load import load_tasks
 from finetune import examples as making
 from finetune.batches import collate
 from finetune.recipe import Recipe, read_recipe

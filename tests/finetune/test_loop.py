@@ -13,10 +13,10 @@ from transformers import TrainingArguments
 from finbench.errors import FinbenchError
 from finetune.batches import LengthGroupedOrder, collate
 from finetune.examples import Example
+from finetune.loop import RecipeTrainer
 from finetune.recipe import read_recipe
 from finetune.shared_prefix import install
 from finetune.train import Trained, train
-from finetune.trainer import RecipeTrainer
 from tests.conftest import build_model
 
 

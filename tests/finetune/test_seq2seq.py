@@ -12,7 +12,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from finbench.errors import FinbenchError
-from finbench.tasks import load_tasks
+from finbench.tasks.load import load_tasks
 from finetune import examples as making
 from finetune.batches import collate_seq2seq
 from finetune.card import describe

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from finbench.cli import main
-from finetune.apart import TrainingFailed
 from finetune.recipe import read_recipe
+from finetune.subprocess import TrainingFailed
 
 RECIPE = "base: no/such-base\ntasks: [fin_fpb]\n"
 
@@ -60,7 +60,7 @@ def test_a_recipe_that_fails_does_not_stop_the_others(
             "examples": {"too_long": 0}, "metrics": {},
         }  # fmt: skip
 
-    monkeypatch.setattr("finetune.apart.train_apart", train)
+    monkeypatch.setattr("finetune.subprocess.train_apart", train)
     assert main(["finetune", *recipes, "--output", str(tmp_path / "out")]) == 1
     out = capsys.readouterr().out
     assert trained == [("one.yaml", "one"), ("two.yaml", "two")] and "7 trained parameters" in out

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from finbench.tasks import load_tasks
+from finbench.tasks.load import load_tasks
 from finetune import examples as making
 from finetune import methods
 from finetune.base import load_base
 from finetune.batches import collate
 from finetune.examples import Example
+from finetune.loop import RecipeTrainer
 from finetune.recipe import Recipe, read_recipe
 from finetune.shared_prefix import install, shared_batch, why_plain
-from finetune.trainer import RecipeTrainer
 
 METHODS = ["full", "lora", "dora", "rslora", "ia3", "bottleneck", "prefix", "prompt", "ptuning"]
 

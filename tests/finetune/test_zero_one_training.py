@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 
 from finbench.cli import main
 from finbench.errors import FinbenchError
+from finetune.loop import RecipeTrainer
 from finetune.recipe import DEFAULTS, Recipe, read_recipe
 from finetune.train import train
-from finetune.trainer import RecipeTrainer
 from tests.conftest import build_model
 
 RECIPE = """\

@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 import yaml
 
+from finbench.cells.key import Cell
+from finbench.cells.store import read_cells
 from finbench.cli import main
 from finbench.interchange.exported import by_model, export
-from finbench.runs.cell import Cell
-from finbench.runs.store import read_cells
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = ROOT / "tests" / "runs" / "version_1"

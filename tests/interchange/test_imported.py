@@ -10,9 +10,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from finbench.cells.schema import cell_schema
+from finbench.cells.store import path_of, read_cells, read_outcomes
 from finbench.cli import main
-from finbench.runs.schema import cell_schema
-from finbench.runs.store import path_of, read_cells, read_outcomes
 from tests.conftest import build_model
 from tests.runs.test_run import make_adapter
 

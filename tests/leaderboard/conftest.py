@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from finbench.cells.key import Cell, CellKey
+from finbench.cells.store import write_cell
 from finbench.records import Outcome
-from finbench.runs.cell import Cell, CellKey
-from finbench.runs.store import write_cell
 from finbench.scoring.metrics import by_class, confusion, summarise
 
 LABELS = ("negative", "neutral", "positive")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from finbench.cells.store import read_cells
 from finbench.leaderboard.render import render, write
-from finbench.runs.store import read_cells
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 EVIL = "</script><img src=x onerror=document.title='taken'>"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from finbench.cells.key import Cell
+from finbench.cells.store import path_of, read_cells
 from finbench.leaderboard.pages.pareto import front
 from finbench.leaderboard.render import render
 from finbench.leaderboard.since import changes
 from finbench.leaderboard.table import by_condition, of_task
-from finbench.runs.cell import Cell
-from finbench.runs.store import path_of, read_cells
 
 Write = Callable[..., Cell]
 

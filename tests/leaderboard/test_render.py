@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from finbench.cells.key import Cell, CellKey
+from finbench.cells.store import Cells, Unreadable
 from finbench.leaderboard.render import differing, render, write
 from finbench.records import Metric
-from finbench.runs.cell import Cell, CellKey
-from finbench.runs.store import Cells, Unreadable
 
 ADAPTER = {"name": "a", "method": "lora", "size_bytes": 2**20, "record": {}}
 FLAGS = {"sample_rows": False, "base_without_head": False, "trained_precision": None}

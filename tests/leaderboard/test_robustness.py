@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from finbench.cells.key import Cell
+from finbench.cells.store import read_cells
 from finbench.leaderboard.paired import Outcomes
 from finbench.leaderboard.render import render
-from finbench.runs.cell import Cell
-from finbench.runs.store import read_cells
 from tests.leaderboard.test_pages import line
 
 Write = Callable[..., Cell]

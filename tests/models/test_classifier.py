@@ -9,7 +9,7 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 
-from finbench.adapters.bottleneck import BottleneckConfig
+from finbench.adapters.bottleneck.model import BottleneckConfig
 from finbench.adapters.folder import base_sha256, write_record
 from finbench.errors import FinbenchError
 from finbench.models.classifier import ClassifierLM

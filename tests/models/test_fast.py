@@ -29,8 +29,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from finbench.engine.model import SharedModel
 from finbench.models.fast import FastLM
-from finbench.scoring.sharing import SharedModel
 
 SIZE = {
     "vocab_size": 400,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from finbench.cells.store import read_cells, read_outcomes
 from finbench.cli import main
 from finbench.errors import FinbenchError
 from finbench.runs.matrix import read_matrix
-from finbench.runs.store import read_cells, read_outcomes
 from tests.conftest import build_model
 
 MATRIX = """\

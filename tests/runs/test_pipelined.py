@@ -8,9 +8,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from finbench.cells.store import read_cells
 from finbench.cli import main
-from finbench.models import pipeline_crew
-from finbench.runs.store import read_cells
+from finbench.engine.pipeline import crew as pipeline_crew
 from tests.conftest import build_model
 
 MATRIX = """\

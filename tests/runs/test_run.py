@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from finbench.cells.store import read_cells
 from finbench.cli import main
-from finbench.runs.store import read_cells
 from tests.conftest import build_model
 
 MATRIX = """\

@@ -10,12 +10,13 @@ import torch
 from peft import IA3Config, LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from finbench.cells import provenance
+from finbench.cells.store import read_cells
 from finbench.cli import main
 from finbench.errors import FinbenchError
-from finbench.runs import provenance, vllm_base
+from finbench.runs.bases import vllm as vllm_base
+from finbench.runs.bases.vllm import check_adapter, engine_arguments
 from finbench.runs.matrix import Base
-from finbench.runs.store import read_cells
-from finbench.runs.vllm_base import check_adapter, engine_arguments
 from tests.conftest import build_model
 
 # What lm-eval 0.4.13 imports of vLLM and asks of it, done by transformers and PEFT: prompts as token ids, the

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finbench.server import calibration
-from finbench.server.predictor import Predictor
+from finbench.predict import calibration
+from finbench.predict.predictor import Predictor
 
 
 def test_error_of_a_case_worked_out_by_hand() -> None:

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from finbench.errors import FinbenchError
 from finbench.models.fast import FastLM
-from finbench.server.predictor import Predictor
-from finbench.tasks import load_tasks
+from finbench.predict.predictor import Predictor
+from finbench.tasks.load import load_tasks
 
 
 def predict(*words: object, text: str = "") -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from finbench.cli import main
-from finbench.server.predictor import Predictor, load_several
+from finbench.predict.predictor import Predictor, load_several
 from tests.server.conftest import Served, serving
 
 TEXTS = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from finbench.cells.key import Cell
 from finbench.leaderboard import published
 from finbench.leaderboard.table import (
     SHOWN,
@@ -16,7 +17,6 @@ from finbench.leaderboard.table import (
     seconds,
 )
 from finbench.leaderboard.view import View
-from finbench.runs.cell import Cell
 
 
 def page(view: View) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from finbench.cells.key import Cell
 from finbench.leaderboard import stats
 from finbench.leaderboard.flags import with_outcomes
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
@@ -21,7 +22,6 @@ from finbench.leaderboard.table import (
     tasks_of,
 )
 from finbench.leaderboard.view import View
-from finbench.runs.cell import Cell
 
 TITLE = "# Leaderboards"
 LEVEL = 0.05

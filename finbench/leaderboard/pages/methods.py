@@ -2,11 +2,11 @@
 
 import json
 
+from finbench.cells.key import Cell
 from finbench.leaderboard import published, stats
 from finbench.leaderboard.plots import Bar, Bars, bars
 from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, markdown, record_of, short, task_order
 from finbench.leaderboard.view import View
-from finbench.runs.cell import Cell
 
 METRICS = {
     "accuracy": "accuracy",

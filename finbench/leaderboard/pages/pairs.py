@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from finbench.cells.key import Cell
 from finbench.leaderboard import stats
 from finbench.leaderboard.pages.front import shown_gain
 from finbench.leaderboard.paired import Outcomes
 from finbench.leaderboard.table import Entry, markdown
-from finbench.runs.cell import Cell
 
 Test = stats.Comparison | str
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from finbench.cells.key import Cell
 from finbench.leaderboard.plots import Panel, Point, scatter
 from finbench.leaderboard.table import (
     Entry,
@@ -16,7 +17,6 @@ from finbench.leaderboard.table import (
     tasks_of,
 )
 from finbench.leaderboard.view import View
-from finbench.runs.cell import Cell
 
 LISTED = 30  # entries of a task on the page; those on the front always
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from finbench.cells.key import Cell, CellKey
+from finbench.data.perturb import PERTURBATIONS
 from finbench.leaderboard import stats
 from finbench.leaderboard.paired import accuracy_interval
 from finbench.leaderboard.table import Condition, Entry, accuracy, escaped, markdown, short, task_order
 from finbench.leaderboard.view import View
-from finbench.runs.cell import Cell, CellKey
-from finbench.runs.matrix import PERTURBATIONS
 
 LISTED = 40  # entries of a task, the most accurate ones on unchanged texts
 LEVEL = 0.05

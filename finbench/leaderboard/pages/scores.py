@@ -1,9 +1,9 @@
 """One metric, base beside adapters, then the published numbers: the pages of accuracy and of weighted F1."""
 
+from finbench.cells.key import Cell
 from finbench.leaderboard import published
 from finbench.leaderboard.table import Found, headless_bases, matrix
 from finbench.leaderboard.view import View
-from finbench.runs.cell import Cell
 
 
 def accuracy_page(view: View) -> str:

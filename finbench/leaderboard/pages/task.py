@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from finbench.cells.key import Cell
 from finbench.leaderboard import stats
 from finbench.leaderboard.flags import has_price_question
 from finbench.leaderboard.pages import pairs
@@ -9,7 +10,6 @@ from finbench.leaderboard.pages.front import RIVALS, gain_of, shown_gain
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
 from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, escaped, markdown, of_task, record_of, short
 from finbench.leaderboard.view import View
-from finbench.runs.cell import Cell
 
 DETAILED = 6  # entries whose classes and confusions are shown
 

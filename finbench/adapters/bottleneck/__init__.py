@@ -1,0 +1,1 @@
+"""Bottleneck adapters (Pfeiffer, Houlsby, parallel), the type that PEFT lacks."""

@@ -1,0 +1,1 @@
+"""A cell on disk: its key, record, schema, migrations, store and provenance."""

@@ -1,0 +1,1 @@
+"""The demonstration: small models built on the spot from bundled rows."""

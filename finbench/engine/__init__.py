@@ -1,0 +1,1 @@
+"""Log-likelihoods and answers with shared prefixes: knows tokens and models, no task."""

@@ -1,0 +1,1 @@
+"""A causal model split by layers over several processes."""

@@ -1,0 +1,290 @@
+"""One stage of a causal model split by layers: its own weights alone, the other layers passing their input on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers import DynamicCache
+
+from finbench.engine.model import SharedModel
+from finbench.errors import FinbenchError
+from finbench.hf.wrapped import virtual_tokens
+
+# Families whose backbone, given embeddings, does nothing to them before its first layer (GPT-2 adds positions, which
+# later stages leave out), and keeps no state between layers.
+LLAMA_LIKE = {
+    *("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "olmo2", "smollm3"),
+    *("starcoder2",),
+}
+SPLITTABLE = {"gpt2", *LLAMA_LIKE}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is loaded: a model's id or folder, an adapter's, and how; `options` are `from_pretrained`'s.
+
+    `words` is the tokenizer's size: lm-eval cuts the embeddings to it before it puts an adapter on.
+    """
+
+    pretrained: str
+    peft: str | None
+    words: int | None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Passed(torch.nn.Module):
+    """Stands where another stage's layer is: hands on what it is given."""
+
+    def forward(self, hidden: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the hidden states (B, T, H) as they came."""
+        return hidden
+
+
+class NoPositions(torch.nn.Module):
+    """Stands for GPT-2's position embeddings where the first stage has added them already."""
+
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+        """Return a zero."""
+        return torch.zeros((), device=positions.device)
+
+
+def layers_of(stage: int, stages: int, layers: int) -> range:
+    """Return a stage's layers: numbers differ by one at most, and the last stage, which has the head, is no larger."""
+    few, more = divmod(layers, stages)
+    first = stage * few + min(stage, more)
+    return range(first, first + few + (stage < more))
+
+
+def load_stage(source: Source, stage: int, stages: int, device: torch.device) -> tuple[Any, set[str]]:
+    """Return a stage's model with its adapter, and the names of the adapter's weights that it holds.
+
+    Only the stage's weights are read. Raises `FinbenchError` if the model cannot be split or lacks weights.
+    """
+    import transformers
+
+    config = _config(source)
+    whole = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    model, report = _stage_class(whole, stage, stages).from_pretrained(
+        source.pretrained, config=config, device_map={"": str(device)}, output_loading_info=True, **source.options
+    )
+    if report["missing_keys"]:
+        raise FinbenchError(f"{source.pretrained} lacks {len(report['missing_keys'])} weights: download it again.")
+    model.eval()
+    if source.peft is None:
+        return model, set()
+    if source.words is not None:
+        model.resize_token_embeddings(source.words)
+    return put_on(model, source.peft)
+
+
+def check_splittable(source: Source, stages: int) -> None:
+    """Refuse a model that cannot be split into so many stages."""
+    config = _config(source)
+    if config.model_type not in SPLITTABLE or getattr(config, "add_cross_attention", False):
+        raise FinbenchError(
+            f"pipeline={stages}: {source.pretrained} is of type {config.model_type}, and what can be split is "
+            f"{', '.join(sorted(SPLITTABLE))}. device_map=auto instead places layers on several devices."
+        )
+    if not 2 <= stages <= config.num_hidden_layers:
+        raise FinbenchError(
+            f"pipeline={stages}: {source.pretrained} has {config.num_hidden_layers} layers, so that many stages or "
+            "fewer, and two or more; leave pipeline out for one."
+        )
+
+
+def _config(source: Source) -> Any:
+    from transformers import AutoConfig
+
+    named = {name: source.options[name] for name in ("revision", "subfolder") if name in source.options}
+    return AutoConfig.from_pretrained(source.pretrained, **named)
+
+
+def _stage_class(whole: type, stage: int, stages: int) -> Any:
+    """Return the model's class, cut while it is still without memory, so that other stages' weights are never read."""
+
+    class StageModel(whole):
+        _keys_to_ignore_on_load_unexpected = [r".*"]  # other stages' weights
+
+        def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(config, *args, **kwargs)
+            cut(self, stage, stages)
+
+        def tie_weights(self, *args: Any, **kwargs: Any) -> None:
+            if self.lm_head is not None and _embeddings(self) is not None:
+                super().tie_weights(*args, **kwargs)
+
+        def resize_token_embeddings(self, size: int) -> None:
+            for module in {_embeddings(self), self.lm_head} - {None}:
+                if size > module.weight.shape[0]:
+                    raise FinbenchError("an adapter with added words cannot be put on a pipeline: leave pipeline out.")
+                module.weight = torch.nn.Parameter(module.weight[:size], requires_grad=False)
+            self.tie_weights()
+
+    StageModel.__name__ = StageModel.__qualname__ = whole.__name__
+    return StageModel
+
+
+def cut(model: Any, stage: int, stages: int) -> None:
+    """Take out of a whole model what belongs to other stages."""
+    backbone = getattr(model, model.base_model_prefix)
+    is_gpt2 = model.config.model_type == "gpt2"
+    embedding, stack, norm = ("wte", "h", "ln_f") if is_gpt2 else ("embed_tokens", "layers", "norm")
+    layers = getattr(backbone, stack)
+    own = layers_of(stage, stages, len(layers))
+    for number, layer in enumerate(layers):
+        if number not in own:
+            layers[number] = Passed()
+            continue
+        for module in layer.modules():  # a stage's cache counts its own layers
+            if hasattr(module, "layer_idx"):
+                module.layer_idx -= own.start
+    is_last = stage == stages - 1
+    if not is_last:
+        setattr(backbone, norm, Passed())
+        model.lm_head = None
+    if stage > 0:
+        if not (is_last and model.config.tie_word_embeddings):  # then it is the head
+            setattr(backbone, embedding, None)
+        if is_gpt2:
+            backbone.wpe = NoPositions()
+    if model.lm_head is None or getattr(backbone, embedding) is None:
+        model.all_tied_weights_keys = {}
+
+
+def _embeddings(model: Any) -> Any:
+    backbone = getattr(model, model.base_model_prefix)
+    return backbone.wte if model.config.model_type == "gpt2" else backbone.embed_tokens
+
+
+def put_on(model: Any, adapter: str) -> tuple[Any, set[str]]:
+    """Return a stage's model with the part of an adapter that is its own, and the names of that part's weights."""
+    from peft import PeftModel, get_peft_model_state_dict
+
+    try:
+        wrapped = PeftModel.from_pretrained(model, adapter).eval()
+    except ValueError as error:
+        if "not found in the base model" not in str(error):
+            raise
+        return model, set()  # an adapter of other stages' layers; that none is lost, the caller checks
+    if virtual_tokens(wrapped):
+        raise FinbenchError(
+            f"{adapter} puts virtual tokens before the input, which a pipeline cannot: leave pipeline out."
+        )
+    has_words = any(".embed_tokens." in name or ".wte." in name for name in weights_of(adapter))
+    return wrapped, set(get_peft_model_state_dict(wrapped, save_embedding_layers=has_words))
+
+
+def weights_of(adapter: str) -> set[str]:
+    """Return the names of an adapter's weights, from a folder or the hub's cache."""
+    from safetensors import safe_open
+
+    from finbench.adapters.folder import WEIGHTS, read_adapter
+
+    with safe_open(Path(read_adapter(adapter).path) / WEIGHTS, framework="pt") as file:
+        return set(file.keys())
+
+
+class Stage(SharedModel):
+    """A stage as `SharedModel`: `arrived` is what the stage before sent, and a pass gives what the next one reads.
+
+    That is hidden states (1, T, H), of the last stage logits (R, V) at the places asked for.
+    """
+
+    def __init__(self, model: Any, number: int, count: int, device: torch.device) -> None:
+        super().__init__(model)
+        self.inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.number, self.count, self.device = number, count, device
+        self.arrived: torch.Tensor | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Return whether this stage has the head."""
+        return self.number == self.count - 1
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of weights, without the embeddings that are the head too: the first stage counts them."""
+        twice = self.number > 0 and self.is_last and self.inner.config.tie_word_embeddings
+        head = self.inner.lm_head.weight.numel() if twice else 0
+        return sum(weight.numel() for weight in self.model.parameters()) - head
+
+    @property
+    def width(self) -> int:
+        """Return the hidden states' size."""
+        return int(self.inner.config.hidden_size)
+
+    def _forward(
+        self,
+        tokens: Sequence[int],
+        depths: Sequence[int],
+        seen: torch.Tensor | None,
+        cache: DynamicCache,
+        keep: Sequence[int],
+    ) -> torch.Tensor:
+        """Return what this stage makes of the tokens: hidden states, or logits at `keep`."""
+        inputs = {"inputs_embeds": self.arrived}
+        if self.number == 0:
+            inputs = {"input_ids": torch.tensor([tokens], device=self.device)}
+        shared = {
+            "position_ids": torch.tensor([depths], device=self.device),
+            "attention_mask": None if seen is None else self._attention_mask(seen),
+            "past_key_values": cache,
+            "use_cache": True,
+        }
+        if not self.is_last:
+            backbone = getattr(self.inner, self.inner.base_model_prefix)
+            hidden: torch.Tensor = backbone(**inputs, **shared).last_hidden_state.to(self.dtype)
+            return hidden
+        places = torch.tensor(list(keep), device=self.device)
+        logits: torch.Tensor = self.inner(**inputs, **shared, logits_to_keep=places).logits[0]
+        return logits
+
+
+class Relay(Stage):
+    """A stage that takes turns with the others: it waits for the one before, and hands on to the next.
+
+    Other stages than the last return logits of no words; `likeliest` gives the last one's choice to all. `beside` is
+    for what belongs to the stage, whatever model is in it.
+    """
+
+    def __init__(self, model: Any, number: int, count: int, device: torch.device) -> None:
+        super().__init__(model, number, count, device)
+        self.beside: dict[str, Any] = {}
+
+    def _forward(
+        self,
+        tokens: Sequence[int],
+        depths: Sequence[int],
+        seen: torch.Tensor | None,
+        cache: DynamicCache,
+        keep: Sequence[int],
+    ) -> torch.Tensor:
+        if self.number > 0:
+            self.arrived = torch.empty(1, len(tokens), self.width, dtype=self.dtype, device=self.device)
+            dist.recv(self.arrived, self.number - 1)
+        result = super()._forward(tokens, depths, seen, cache, keep)
+        if self.is_last:
+            return result
+        dist.send(result.contiguous(), self.number + 1)
+        return result.new_empty(len(keep), 0)
+
+    def around(self, model: Any) -> "Relay":
+        """Return this stage with another model in it, such as its own with an adapter."""
+        other = Relay(model, self.number, self.count, self.device)
+        other.dtype, other.beside = self.dtype, self.beside
+        return other
+
+    def in_schedule(self) -> Stage:
+        """Return this stage for a schedule, which brings it what arrives."""
+        stage = Stage(self.model, self.number, self.count, self.device)
+        stage.dtype = self.dtype
+        return stage
+
+    def likeliest(self, logits: torch.Tensor) -> list[int]:
+        """Return the likeliest token of each row, as the last stage sees it."""
+        chosen = logits.argmax(-1).cpu() if self.is_last else torch.empty(logits.shape[0], dtype=torch.long)
+        dist.broadcast(chosen, self.count - 1)
+        return chosen.tolist()

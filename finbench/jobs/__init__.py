@@ -1,0 +1,1 @@
+"""Where work runs: one after another on this machine, or on a Ray cluster."""

@@ -1,0 +1,47 @@
+"""lm-eval's own `hf` in a run: the same scoring, with too long an input refused or counted where `hf` only warns."""
+
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+
+from finbench.errors import FinbenchError
+from finbench.records import Truncate
+
+
+class PlainLM(HFLM):
+    """`HFLM` that knows how long its inputs are; `truncated_requests` holds (task, number of the row)."""
+
+    def __init__(self, *args: Any, truncate: Truncate = "refuse", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.truncate = truncate
+        self.truncated_requests: set[tuple[str, int]] = set()
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Return (log-likelihood, whether greedy decoding gives the answer) for each request."""
+        for request in requests:
+            context, answer = self._encode_pair(*request.args)
+            self._check(request, len(context) + len(answer) - 1, 0)  # the last token is only predicted
+        answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        return answers
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Return the text that follows each context, cut at its stop strings."""
+        for request in requests:
+            new_tokens = int(request.args[1].get("max_gen_toks", self.max_gen_toks))
+            self._check(request, len(self.tok_encode(request.args[0])) + new_tokens, new_tokens)
+        texts: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        return texts
+
+    def _check(self, request: Instance, length: int, new_tokens: int) -> None:
+        virtual = getattr(getattr(self.model, "active_peft_config", None), "num_virtual_tokens", None) or 0
+        window = self.max_length - virtual
+        if length <= window:
+            return
+        if self.truncate == "refuse":
+            beside = f" with an answer of up to {new_tokens}" if new_tokens else ""
+            raise FinbenchError(
+                f"{request.task_name}, row {request.doc['id']}: {length} tokens{beside}, but the model's window is "
+                f"{window}. Choose a base with a longer window, or truncate: report."
+            )
+        self.truncated_requests.add((str(request.task_name), int(request.doc_id or 0)))

@@ -1,0 +1,1 @@
+"""What a training or a scoring will cost, before anything is loaded."""

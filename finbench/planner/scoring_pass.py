@@ -1,0 +1,114 @@
+"""What a scoring pass holds at its fullest moment beside the model's weights, found on shapes: nothing is computed."""
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from finbench.engine.likelihood import paying_tokens, token_budget
+from finbench.engine.model import copied
+from finbench.planner.cost import Held
+from finbench.planner.training_pass import take_device
+
+
+def pass_bytes(model: Any, engine: str, device: str) -> Callable[[int, int, int], Held]:
+    """Return a function of (rows, tokens, shared) that says what a pass holds; `engine` is a matrix's word for it.
+
+    Rows are of so many tokens, of which `hf-fast` runs the first `shared` once; its passes hold no more rows than pay
+    on the device. `hf` builds the logits of every token, and then their softmax. `model` is on the meta device, and is
+    left on no device at all.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    shapes_alone = FakeTensorMode()
+    with shapes_alone:
+        take_device(model)
+        model.eval()
+    plain = engine in ("hf", "hf-classifier")
+
+    @cache
+    def held(rows: int, tokens: int, shared: int) -> Held:
+        with shapes_alone, torch.no_grad(), _Live() as live:
+            kept = _plain_pass(model, rows, tokens) if plain else _shared_pass(model, rows, tokens - shared, shared)
+            return Held(live.most - sum(kept), *kept)
+
+    def extrapolated(rows: int, tokens: int, shared: int) -> Held:
+        one, two = (vars(held(count, tokens, 0)) for count in (1, 2))
+        return Held(**{part: one[part] + (rows - 1) * (two[part] - one[part]) for part in one})
+
+    def bounded(rows: int, tokens: int, shared: int) -> Held:
+        paying = paying_tokens(getattr(model.config.get_text_config(), "hidden_size", 0), torch.device(device))
+        fitting = token_budget(rows, tokens, paying) // (tokens - shared)
+        return held(max(1, min(rows, fitting)), tokens, shared)
+
+    return extrapolated if plain else bounded
+
+
+class _Live(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made within it and still held; `most` is the highest count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given = {id(tensor.untyped_storage()) for tensor in _tensors((args, kwargs))}
+        for tensor in _tensors(result):
+            storage = tensor.untyped_storage()
+            if id(storage) not in given and storage not in self._known:
+                self._known.add(storage)
+                weakref.finalize(storage, self._freed, storage.nbytes())
+                self.now += storage.nbytes()
+        self.most = max(self.most, self.now)
+        return result
+
+    def _freed(self, count: int) -> None:
+        self.now -= count
+
+
+def _tensors(values: Any) -> list[torch.Tensor]:
+    return [one for one in torch.utils._pytree.tree_leaves(values) if isinstance(one, torch.Tensor)]
+
+
+def _shared_pass(model: Any, rows: int, own: int, shared: int) -> tuple[int, int]:
+    """Run what `hf-fast` runs, and return the bytes of logits and of keys and values."""
+    from transformers import DynamicCache
+
+    past = DynamicCache(config=model.config)
+    if shared:
+        model.base_model(input_ids=torch.zeros(1, shared, dtype=torch.long), past_key_values=past, use_cache=True)
+    grown, read = copied(past), torch.arange(own - 1, rows * own, own)
+    ids = torch.zeros(1, rows * own, dtype=torch.long)
+    logits = model(input_ids=ids, past_key_values=grown, use_cache=True, logits_to_keep=read).logits[0]
+    values = logits.float()
+    values.logsumexp(-1)
+    return _bytes(logits, values), _bytes(*(states for one in (past, grown) for states in _states(one)))
+
+
+def _plain_pass(model: Any, rows: int, tokens: int) -> tuple[int, int]:
+    """Run what `hf` and `hf-classifier` run, and return the bytes of logits and of keys and values."""
+    ids = torch.zeros(rows, tokens, dtype=torch.long)
+    if not hasattr(model, "generate"):
+        return _bytes(model(input_ids=ids, attention_mask=ids + 1).logits.log_softmax(-1)), 0
+    last = model(input_ids=ids).logits.log_softmax(-1)  # which `hf` holds until it has the next batch's
+    output = model(input_ids=ids)
+    return _bytes(last, output.logits, output.logits.log_softmax(-1)), _bytes(*_states(output.past_key_values))
+
+
+def _states(past: Any) -> list[torch.Tensor]:
+    return [states for layer in past.layers for states in (layer.keys, layer.values) if states is not None]
+
+
+def _bytes(*tensors: torch.Tensor) -> int:
+    return sum({storage._cdata: storage.nbytes() for storage in (one.untyped_storage() for one in tensors)}.values())

@@ -1,0 +1,1 @@
+"""Texts to labels, and how sure the model is."""

@@ -1,1 +1,0 @@
-"""What a run costs: measured while it runs, and predicted before."""

@@ -1,0 +1,1 @@
+"""One base in memory for all its adapters, by model type."""

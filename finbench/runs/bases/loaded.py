@@ -1,0 +1,187 @@
+"""One base in memory for all its adapters: causal models through lm-eval's types, classifiers sharing one encoder."""
+
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from finbench.adapters.on_model import Proof, Switch, probe, same_bits
+from finbench.errors import FinbenchError
+from finbench.runs.matrix import Base, Matrix
+from finbench.runs.monitor import Monitor
+
+if TYPE_CHECKING:
+    from finbench.adapters.folder import Adapter
+    from finbench.runs.bases.pipelined import StagesMonitor
+
+
+class LoadedBase(Protocol):
+    """What a run asks of a base in memory."""
+
+    @property
+    def lm(self) -> Any:
+        """The lm-eval model, with the adapter in effect that was put on last."""
+
+    def put_on(self, adapter: "Adapter") -> Proof:
+        """Put an adapter on, and prove that it is in effect."""
+
+    def take_off(self) -> None:
+        """Take it off, or clear away what a failed `put_on` left."""
+
+    def monitor(self) -> "Monitor | StagesMonitor":
+        """Return what measures all processes of the model while its `with` block runs."""
+
+
+def load_base(base: Base, matrix: Matrix) -> LoadedBase:
+    """Load a base once.
+
+    Raises:
+        FinbenchError: its weights cannot be had.
+
+    """
+    loaded: Callable[[Base, Matrix], LoadedBase] = CausalBase
+    if base.model == "hf-classifier":
+        loaded = ClassifierBase
+    elif base.model == "vllm":
+        from finbench.runs.bases.vllm import VllmBase as loaded
+    elif base.pipeline:
+        from finbench.runs.bases.pipelined import PipelinedBase as loaded
+    try:
+        return loaded(base, matrix)
+    except OSError as error:  # what transformers raises where neither a folder nor the hub has the weights
+        raise FinbenchError(
+            f"the base {base.base!r} cannot be loaded: {str(error).strip().splitlines()[0]} "
+            "Give a folder that holds the weights, or an id that the hub or its cache has."
+        ) from error
+
+
+def quantisation(bits: int | None) -> dict[str, Any]:
+    """Return the loading options for 8-bit or 4-bit weights, none for None."""
+    return {f"load_in_{bits}bit": True} if bits else {}
+
+
+def causal_settings(base: Base, matrix: Matrix) -> dict[str, Any]:
+    """Return the arguments of lm-eval's types of language models."""
+    return {
+        "pretrained": base.base,
+        "revision": base.revision or "main",
+        "dtype": base.dtype,
+        "batch_size": matrix.batch_size,
+        "device": "cuda:0",  # lm-eval falls back to the CPU
+        **quantisation(base.bits),
+    }
+
+
+class CausalBase:
+    """A language model; adapters are put on the one lm-eval model, which keeps the rows it has tokenised."""
+
+    monitor = Monitor
+
+    def __init__(self, base: Base, matrix: Matrix) -> None:
+        self._base, self._matrix = base, matrix
+        self._load()
+
+    def _load(self) -> None:
+        base, matrix = self._base, self._matrix
+        settings = causal_settings(base, matrix)
+        if base.model == "hf":
+            from finbench.models.plain import PlainLM
+
+            self.lm: Any = PlainLM(**settings, truncate=matrix.truncate)
+        else:
+            from finbench.models.fast import FastLM
+
+            self.lm = FastLM(**settings, truncate=matrix.truncate)
+        self._switch = Switch(self.lm.model)
+
+    def put_on(self, adapter: "Adapter") -> Proof:
+        """Put an adapter on, and prove that it is in effect."""
+        # lm-eval has no way to exchange the model of an `LM`; it reads this attribute at every request.
+        self.lm._model = self._switch.put_on(adapter.path)
+        return self._switch.proof()
+
+    def take_off(self) -> None:
+        """Take the adapter off; should the base differ by a bit from before, load it anew."""
+        self.lm._model = self._switch.model
+        if not self._switch.take_off():
+            self._load()
+
+
+class ClassifierBase:
+    """A classifier: every adapter comes with its own head, and all of them share the encoder's weights."""
+
+    monitor = Monitor
+
+    def __init__(self, base: Base, matrix: Matrix) -> None:
+        self._base, self._matrix = base, matrix
+        self._load()
+
+    def _load(self) -> None:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        base = self._base
+        options: dict[str, Any] = {"revision": base.revision or "main"}
+        self._tokenizer = AutoTokenizer.from_pretrained(base.base, **options)
+        if base.bits:
+            from finbench.hf.bits import KEEP_HEADS, bits_config
+
+            options["quantization_config"] = bits_config(base.bits == 8, base.bits == 4, KEEP_HEADS)
+        model = AutoModelForSequenceClassification.from_pretrained(base.base, dtype=base.dtype, **options)
+        if not base.bits and torch.cuda.is_available():
+            model = model.to("cuda")
+        self._model = model.eval()
+        self._logits = probe(self._model)
+        self._switch: Switch | None = None
+        self._own_lm = self._wrap(self._model, tuple(self._model.config.id2label.values()))
+        self.lm: Any = self._own_lm
+
+    def _wrap(self, model: Any, labels: tuple[str, ...]) -> Any:
+        from finbench.models.classifier import ClassifierLM
+
+        matrix = self._matrix
+        return ClassifierLM(
+            pretrained=model,
+            tokenizer=self._tokenizer,
+            labels=labels,
+            batch_size=matrix.batch_size,
+            truncate=matrix.truncate,
+        )
+
+    def put_on(self, adapter: "Adapter") -> Proof:
+        """Put an adapter on a shell of its number of labels around the shared encoder, and prove it is in effect."""
+        self._switch = Switch(self._shell(adapter.labels))
+        self.lm = self._wrap(self._switch.put_on(adapter.path), adapter.labels)
+        return self._switch.proof()
+
+    def take_off(self) -> None:
+        """Take the adapter off; should the encoder differ by a bit from before, load it anew."""
+        self.lm = self._own_lm
+        if self._switch is not None:
+            self._switch.take_off()
+            # The shell's own head is no number, so the encoder is proved through the head that was loaded with it.
+            if not same_bits(probe(self._model), self._logits):
+                self._load()
+        self._switch = None
+
+    def _shell(self, labels: tuple[str, ...]) -> Any:
+        """Return a classifier with these labels around the shared encoder, its head not a number until it is loaded."""
+        config = copy.deepcopy(self._model.config)
+        config.num_labels = len(labels)
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: n for n, label in enumerate(labels)}
+        with torch.device("meta"):
+            shell = type(self._model)(config)
+        name = shell.base_model_prefix
+        encoder = getattr(self._model, name)
+        for child, module in shell.named_children():
+            if child != name:
+                setattr(shell, child, module.to_empty(device=self._model.device).to(self._model.dtype))
+        for parameter_name, weight in shell.named_parameters():
+            if not parameter_name.startswith(f"{name}."):
+                torch.nn.init.constant_(weight, torch.nan)
+        setattr(shell, name, encoder)
+        for attribute in ("is_loaded_in_8bit", "is_loaded_in_4bit", "quantization_method", "hf_quantizer"):
+            if hasattr(self._model, attribute):
+                setattr(shell, attribute, getattr(self._model, attribute))
+        return shell.eval()

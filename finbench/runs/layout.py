@@ -1,0 +1,235 @@
+"""What a run will do, before any model is loaded: every cell with its key, which are done, how long the rest takes."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+from finbench.cells.key import ENGINE_VERSION, Cell, CellKey
+from finbench.cells.store import has_failed, is_done, read_cells
+from finbench.errors import FinbenchError
+from finbench.runs.matrix import Base, Matrix
+from finbench.tasks.requests import ScoredTask, with_perturbations
+
+if TYPE_CHECKING:
+    from finbench.adapters.folder import Adapter
+
+Redo = Literal["missing", "failed", "all"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One cell of a matrix: its key, and what scores it."""
+
+    key: CellKey
+    task: ScoredTask
+    adapter: "Adapter | None"
+
+
+@dataclass(frozen=True)
+class BasePlan:
+    """A base with all its cells and, among them, those to be scored; `headless` bases have no score of their own."""
+
+    base: Base
+    headless: bool
+    cells: tuple[Planned, ...]
+    todo: tuple[Planned, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A matrix laid out.
+
+    `left_out` says which combinations are no cells and why, `problems` what of the matrix could not even be planned,
+    `expected_seconds` how long the cells to be scored took before (None where nothing like them has been scored).
+    """
+
+    bases: tuple[BasePlan, ...]
+    left_out: tuple[str, ...]
+    problems: tuple[str, ...]
+    expected_seconds: float | None
+
+    @property
+    def cells(self) -> tuple[Planned, ...]:
+        """Return every cell."""
+        return tuple(cell for base in self.bases for cell in base.cells)
+
+    @property
+    def todo(self) -> tuple[Planned, ...]:
+        """Return the cells to be scored."""
+        return tuple(cell for base in self.bases for cell in base.todo)
+
+
+def plan_matrix(matrix: Matrix, folder: Path, redo: Redo = "missing") -> Plan:
+    """Lay out a matrix against a folder of cells.
+
+    `redo` says what is scored: cells that have neither result nor failure ("missing"), those and the failed ones
+    ("failed"), or all.
+
+    Raises:
+        FinbenchError: a task is unknown or its rows cannot be had.
+
+    """
+    plan = lay_out(matrix, lambda key: _wanted(folder, key, redo))
+    expected = expected_seconds(plan.todo, read_cells(folder).results) if plan.todo else 0.0
+    return replace(plan, expected_seconds=expected)
+
+
+def lay_out(matrix: Matrix, wanted: Callable[[CellKey], bool]) -> Plan:
+    """Lay out a matrix with those of its cells to be scored that are wanted; how long they take is not looked up.
+
+    Raises:
+        FinbenchError: a task is unknown or its rows cannot be had.
+
+    """
+    _check_launch(matrix)
+    names = dict.fromkeys(name for base in matrix.bases for name in base.tasks or matrix.tasks)
+    tasks, left_out = with_perturbations(tuple(names), matrix.limit, matrix.clean, matrix.perturb)
+    planner = _Planner(matrix)
+    planner.left_out += left_out
+    bases = []
+    for base in matrix.bases:
+        asked = {name: task for group in base.tasks or matrix.tasks for name, task in tasks[group].items()}
+        try:
+            headless, cells = planner.cells_of(base, tuple(asked.values()))
+        except FinbenchError as error:
+            planner.problems.append(f"{base.name}: {error}")
+            continue
+        todo = tuple(cell for cell in cells if wanted(cell.key))
+        bases.append(BasePlan(base, headless, cells, todo))
+    return Plan(tuple(bases), tuple(planner.left_out), tuple(planner.problems), None)
+
+
+def _check_launch(matrix: Matrix) -> None:
+    """Refuse torchrun for anything but a pipeline of its processes: each process would score everything."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1 and (wrong := [base.name for base in matrix.bases if base.pipeline != processes]):
+        raise FinbenchError(
+            f"torchrun started {processes} processes, which is for bases with pipeline: {processes}; "
+            f"{', '.join(wrong)} can do without torchrun."
+        )
+
+
+def _wanted(folder: Path, key: CellKey, redo: Redo) -> bool:
+    if redo == "all":
+        return True
+    return not is_done(folder, key) and (redo == "failed" or not has_failed(folder, key))
+
+
+class _Planner:
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self.left_out: list[str] = []
+        self.problems: list[str] = []
+
+    def cells_of(self, base: Base, tasks: Sequence[ScoredTask]) -> tuple[bool, tuple[Planned, ...]]:
+        from finbench.adapters.folder import base_sha256
+
+        sha256 = base_sha256(base.base, base.revision)
+        own_labels = _own_labels(base)
+        headless = not base.score_base or own_labels == ()
+        cells: list[Planned] = []
+        if headless:
+            self.left_out.append(f"{base.name}: the bare base has no score")
+        else:
+            cells += self._on_tasks(base, sha256, None, tasks, own_labels)
+        for given in base.adapters:
+            try:
+                adapter = _fitting(given, base)
+            except FinbenchError as error:
+                self.problems.append(f"{base.name} + {given}: {error}")
+                continue
+            labels = adapter.labels if base.model == "hf-classifier" else None
+            cells += self._on_tasks(base, sha256, adapter, tasks, labels)
+        return headless, tuple(cells)
+
+    def _on_tasks(
+        self,
+        base: Base,
+        sha256: str,
+        adapter: "Adapter | None",
+        tasks: Sequence[ScoredTask],
+        labels: Sequence[str] | None,
+    ) -> list[Planned]:
+        """Return the cells of a base with one adapter; a classifier of `labels` answers only tasks that have them."""
+        fitting = [task for task in tasks if labels is None or _can_answer(labels, task)]
+        if left := [task.name for task in tasks if task not in fitting]:
+            name = f"{base.name} + {adapter.name}" if adapter else base.name
+            self.left_out.append(f"{name}: its classes ({', '.join(labels or ())}) are not those of {', '.join(left)}")
+        return [Planned(self._key(base, sha256, adapter, task), task, adapter) for task in fitting]
+
+    def _key(self, base: Base, sha256: str, adapter: "Adapter | None", task: ScoredTask) -> CellKey:
+        return CellKey(
+            base=base.name,
+            base_revision=base.revision or "",
+            base_sha256=sha256,
+            adapter=adapter.name if adapter else "",
+            adapter_sha256=adapter.sha256 if adapter else "",
+            precision=base.precision,
+            task=task.name,
+            task_version=task.version,
+            rows_sha256=task.rows_sha256,
+            prompt_sha256=task.prompt_sha256,
+            engine=f"{base.model}/{ENGINE_VERSION}",
+            limit=self.matrix.limit,
+            clean=self.matrix.clean,
+            truncate=self.matrix.truncate,
+            num_fewshot=task.num_fewshot,
+            perturb=task.perturb,
+        )
+
+
+def _fitting(given: str, base: Base) -> "Adapter":
+    """Return an adapter that was made for the base and for its kind of model."""
+    from finbench.adapters.folder import match_base, read_adapter
+
+    adapter = read_adapter(given)
+    if (adapter.task_type == "SEQ_CLS") != (base.model == "hf-classifier"):
+        fit = "hf-classifier" if adapter.task_type == "SEQ_CLS" else "hf-fast"
+        raise FinbenchError(f"the adapter is of type {adapter.task_type}, the base's model {base.model}: use {fit}.")
+    if base.model == "vllm":
+        from finbench.runs.bases.vllm import check_adapter
+
+        check_adapter(adapter)
+    match_base(adapter, base.base, base.revision)
+    return adapter
+
+
+def _own_labels(base: Base) -> tuple[str, ...] | None:
+    """Return the classes of a classifier's own head, () where it has none, None for a language model."""
+    if base.model != "hf-classifier":
+        return None
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(base.base, revision=base.revision or "main")
+    except OSError as error:
+        raise FinbenchError(f"the configuration of {base.base!r} cannot be had: {error}") from error
+    trained = any("ForSequenceClassification" in name for name in config.architectures or ())
+    return tuple(config.id2label.values()) if trained else ()
+
+
+def _can_answer(labels: Sequence[str], task: ScoredTask) -> bool:
+    return not task.generates and {name.lower() for name in labels} == {name.lower() for name in task.labels}
+
+
+def expected_seconds(todo: Iterable[Planned], earlier: Iterable[Cell]) -> float | None:
+    """Return how long cells may take by the median seconds per row of earlier ones, of the same base if there are any.
+
+    None where some cell's task has never been scored.
+    """
+    speeds: dict[tuple[str, str], list[float]] = {}
+    for cell in earlier:
+        if cell.seconds_per_row is None:  # an imported result
+            continue
+        for base in (cell.key.base, ""):
+            speeds.setdefault((cell.key.task, base), []).append(cell.seconds_per_row)
+    total = 0.0
+    for planned in todo:
+        known = speeds.get((planned.task.name, planned.key.base)) or speeds.get((planned.task.name, ""))
+        if not known:
+            return None
+        total += median(known) * planned.task.n_rows
+    return total

@@ -1,0 +1,152 @@
+"""A task as a run scores it: its rows and prompts, hashed for the key, and its requests, built once for all models."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from finbench.data.perturb import NONE, check_dataset, key_of
+from finbench.errors import FinbenchError
+from finbench.records import Outcome
+
+
+@dataclass(frozen=True)
+class ScoredTask:
+    """One lm-eval task with its rows; `labels` is empty where the task generates free answers.
+
+    `generates` says that answers are generated, which a classifier cannot do; `n_rows` counts the rows to be scored.
+    `perturb` is the key's word for how texts were changed, `perturbed_share` the share of rows that it changed.
+    """
+
+    name: str
+    task: Any
+    labels: tuple[str, ...]
+    generates: bool
+    version: str
+    source: str
+    rows_sha256: str
+    prompt_sha256: str
+    num_fewshot: int
+    n_rows: int
+    perturb: str = NONE
+    perturbed_share: float | None = None
+
+    @cached_property
+    def requests(self) -> list[Any]:
+        """Return lm-eval's requests, rendered once."""
+        self.task.build_all_requests(limit=self.n_rows, rank=0, world_size=1)
+        return list(self.task.instances)
+
+    def score(self, lm: Any) -> list[Outcome]:
+        """Return the outcome of every row by the given lm-eval model.
+
+        Raises:
+            FinbenchError: an input is too long, or an answer means nothing.
+
+        """
+        from finbench.scoring.answers import READERS
+
+        requests = self.requests
+        for request in requests:  # nothing of an earlier model may be read as this one's answer
+            request.resps, request.filtered_resps = [], {}
+        answers = getattr(lm, requests[0].request_type)(requests)
+        for request, answer in zip(requests, answers, strict=True):
+            request.resps.append(answer)
+        self.task.apply_filters()
+        reader = READERS[self.task.config.process_results]
+        return [reader(doc, results) for doc, results in _by_row(requests)]
+
+
+def _by_row(requests: Iterable[Any]) -> list[tuple[Any, list[Any]]]:
+    """Return each row's doc with the answers to its requests, in the order of lm-eval."""
+    rows: dict[int, list[Any]] = {}
+    for request in requests:
+        rows.setdefault(request.doc_id, []).append(request)
+    found = []
+    for group in rows.values():
+        ordered = sorted(group, key=lambda request: request.idx)
+        found.append((ordered[0].doc, [next(iter(request.filtered_resps.values())) for request in ordered]))
+    return found
+
+
+def scored_tasks(names: Sequence[str], limit: int | None, clean: bool) -> dict[str, ScoredTask]:
+    """Return the tasks of these names (groups stand for their tasks) with their rows, by name.
+
+    Raises:
+        FinbenchError: a name is unknown, rows cannot be had, or a task is not scored by finbench's rules.
+
+    """
+    from finbench.tasks.load import load_tasks
+
+    loaded = load_tasks(names, metadata={"clean": True} if clean else None)
+    return {name: _scored_task(name, task, limit) for name, task in loaded.items()}
+
+
+def with_perturbations(
+    names: Sequence[str], limit: int | None, clean: bool, perturb: Sequence[str]
+) -> tuple[dict[str, dict[tuple[str, str], ScoredTask]], list[str]]:
+    """Return for each name its scored tasks by task and perturbation, and in words which of them there are not.
+
+    Raises:
+        FinbenchError: as `scored_tasks`.
+
+    """
+    plain = {name: scored_tasks([name], limit, clean) for name in names}
+    found: dict[tuple[str, str], ScoredTask] = {}
+    refused: dict[tuple[str, str], list[str]] = {}
+    for name, task in {name: task for tasks in plain.values() for name, task in tasks.items()}.items():
+        for kind in perturb:
+            try:
+                found[name, kind] = task if kind == NONE else perturbed_task(task, kind, clean)
+            except FinbenchError as error:
+                refused.setdefault((name, str(error)), []).append(kind)
+    of_name = {
+        name: {place: task for place, task in found.items() if place[0] in tasks} for name, tasks in plain.items()
+    }
+    return of_name, [f"{name}, perturbed ({', '.join(kinds)}): {why}" for (name, why), kinds in refused.items()]
+
+
+def perturbed_task(plain: ScoredTask, kind: str, clean: bool) -> ScoredTask:
+    """Return a task with its test texts perturbed; rows, shot and prompt are the same, and so are their hashes.
+
+    Raises:
+        FinbenchError: the task's texts cannot be perturbed, or none of them would change.
+
+    """
+    from finbench.tasks.load import load_tasks
+
+    check_dataset(plain.task.config.dataset_kwargs["dataset"])
+    metadata = {"perturb": kind, **({"clean": True} if clean else {})}
+    task = load_tasks([plain.name], metadata=metadata)[plain.name]
+    texts = (list(one.eval_docs["text"])[: plain.n_rows] for one in (plain.task, task))
+    changed = sum(before != after for before, after in zip(*texts, strict=True))
+    if not changed:
+        raise FinbenchError("no text would change.")
+    return replace(plain, task=task, perturb=key_of(kind), perturbed_share=changed / plain.n_rows)
+
+
+def _scored_task(name: str, task: Any, limit: int | None) -> ScoredTask:
+    from finbench.data.load import load, rows_sha256
+    from finbench.scoring.answers import READERS
+    from finbench.tasks.load import prompt_sha256
+
+    config = task.config
+    if config.process_results not in READERS or "dataset" not in (config.dataset_kwargs or {}):
+        raise FinbenchError(
+            f"task {name!r} is not scored by finbench's rules (its YAML names another `process_results`, or no "
+            "`dataset_kwargs.dataset`). `finbench new-task` writes one that is; lm_eval scores the others."
+        )
+    rows = load(**config.dataset_kwargs)
+    test = rows.splits["test"][:limit]
+    return ScoredTask(
+        name=name,
+        task=task,
+        labels=rows.labels,
+        generates=config.output_type == "generate_until",
+        version=str((config.metadata or {}).get("version", "")),
+        source=rows.source,
+        rows_sha256=rows_sha256(test),
+        prompt_sha256=prompt_sha256(task),
+        num_fewshot=int(config.num_fewshot or 0),
+        n_rows=len(test),
+    )
