@@ -53,7 +53,25 @@ def _add_adapter_types(module):
     import finbench.adapters.bottleneck.model  # noqa: F401  (registers itself)
 
 
+def _connect_adapters(module):
+    """Let virtual tokens reach what lm-eval's `hf` generates with, under the base's own name for its cache."""
+    from functools import wraps
+
+    original = module.HFLM.__init__
+
+    @wraps(original)
+    def init(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        if hasattr(getattr(self, "_model", None), "get_base_model"):
+            from finbench.hf.prompts import connect
+
+            connect(self._model)
+
+    module.HFLM.__init__ = init
+
+
 HOOKS = {
+    "lm_eval.models.huggingface": _connect_adapters,
     "lm_eval.tasks.manager": _add_tasks,
     "lm_eval.models": _add_models,
     "peft": _add_adapter_types,

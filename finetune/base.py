@@ -8,6 +8,7 @@ import torch
 
 from finbench.errors import FinbenchError
 from finbench.hf.bits import KEEP_HEADS, bits_config
+from finbench.hf.load import load_config, load_model, load_tokenizer
 from finetune import sharded as split
 from finetune.recipe import Recipe
 
@@ -27,21 +28,10 @@ def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
     """
     if recipe.precision == "float16" and not torch.cuda.is_available():
         raise FinbenchError("precision float16 needs a GPU; on this machine use precision=bfloat16 or float32.")
-    import transformers
-    from transformers import AutoConfig, AutoTokenizer
-
-    revision = recipe.revision or "main"
-    loader = getattr(transformers, AUTO_CLASS[recipe.task_type])
-    options = _options(recipe, labels) | {"revision": revision}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(recipe.base, revision=revision)
-        named = AutoConfig.from_pretrained(recipe.base, revision=revision).id2label
-        model = loader.from_pretrained(recipe.base, **options)
-    except (OSError, ValueError) as error:
-        raise FinbenchError(
-            f"the base {recipe.base!r} cannot be loaded: {str(error).strip().splitlines()[0]} "
-            "Check the id, the network and your access to it, or give a folder that holds the weights (base=FOLDER)."
-        ) from error
+    where = (recipe.base, recipe.revision, recipe.trust_remote_code)
+    tokenizer = load_tokenizer(*where)
+    named = load_config(*where).id2label
+    model = load_model(AUTO_CLASS[recipe.task_type], *where, **_options(recipe, labels))
     if labels:
         _order_head(model, named, labels)
     if tokenizer.pad_token_id is None:

@@ -1,6 +1,5 @@
 """The loop of every method: transformers' Trainer with loss on the answer alone, and validation as scoring does it."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +7,10 @@ import torch
 from torch import nn
 from transformers import Trainer
 
+from finbench.hf.forward import arguments_of, logits_at
+from finbench.hf.wrapped import base_of, embeds_in_front, virtual_tokens
 from finetune.batches import LengthGroupedOrder
 from finetune.examples import Example
-
-IN_FRONT = ("PROMPT_TUNING", "P_TUNING")  # their virtual tokens stand before the input and have logits too
 
 
 class Rows(torch.utils.data.Dataset):
@@ -74,14 +73,8 @@ class RecipeTrainer(Trainer):
     def _logits_at(self, model: Any, inputs: dict[str, Any], read: torch.Tensor) -> torch.Tensor:
         """Return logits (B, K, V) at these positions of the input, running the LM head only there where it can."""
         bare = self.accelerator.unwrap_model(model)
-        settings = getattr(bare, "active_peft_config", None)
-        shift = settings.num_virtual_tokens if settings is not None and settings.peft_type in IN_FRONT else 0
-        base = bare.get_base_model() if settings is not None else bare
-        if "logits_to_keep" in inspect.signature(base.forward).parameters:
-            logits: torch.Tensor = model(**inputs, logits_to_keep=read + shift).logits
-            return logits
-        whole: torch.Tensor = model(**inputs).logits
-        return whole[:, read + shift]
+        shift = virtual_tokens(bare) if embeds_in_front(bare) else 0
+        return logits_at(model, inputs, read + shift, arguments=arguments_of(base_of(bare)))
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
         """Score the validation rows as a run scores test rows."""

@@ -36,7 +36,13 @@ def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Job:
     from finbench.planner.training_pass import saved_bytes
     from finetune.methods import apply
 
-    model = meta_model(recipe.base, recipe.revision, recipe.task_type, 3 if recipe.task_type == "classifier" else 0)
+    model = meta_model(
+        recipe.base,
+        recipe.revision,
+        recipe.task_type,
+        labels=3 if recipe.task_type == "classifier" else 0,
+        trust_remote_code=recipe.trust_remote_code,
+    )
     precision = recipe.precision if recipe.bits or recipe.method != "full" else "float32"
     model = model.to(getattr(torch, precision))
     shape = shape_of(model)

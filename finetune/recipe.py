@@ -25,6 +25,7 @@ class Recipe:
 
     base: str
     revision: str | None
+    trust_remote_code: bool
     task_type: Literal["causal", "classifier", "seq2seq"]
     tasks: tuple[str, ...]
     limit: int | None

@@ -4,27 +4,25 @@ Exact: loss and gradients are those of the plain loop, up to the order of floati
 the rows of a batch see one draw of it in their prefix instead of one each.
 """
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import wraps
 from types import MethodType
 from typing import Any
 
 import torch
 
-from finbench.engine.model import EXACT, ROUNDED, virtual_cache, why_not, window
+from finbench.engine.continued import Group, answer_logits
 from finbench.engine.prefix import PASS_TOKENS, common_length
-from finbench.hf.wrapped import quantised
+from finbench.hf.attention import window
+from finbench.hf.sharing import tolerance, why_not
+from finbench.hf.wrapped import virtual_tokens
 from finetune.examples import Example
-
-Group = Mapping[str, torch.Tensor]
 
 
 def shared_batch(examples: Sequence[Example], fills: Sequence[bool], pad_token_id: int) -> dict[str, Any] | None:
     """Return a batch in which each task's rows share their prefix, None where that saves too little.
 
-    `groups` holds for each task `prefix` (1, P), `input_ids` and `attention_mask` (B, S) of what follows it, padded on
-    the left so that answers end together, and `keep` (), the number K of last positions that answers are read at.
+    `groups` holds for each task what `answer_logits` takes.
     `labels` (sum of B * K) are next tokens in the order of the groups, -100 where none is read.
     """
     of_task: dict[str, list[int]] = {}
@@ -74,38 +72,6 @@ def _group(
     return group, torch.tensor(labels)
 
 
-def answer_logits(model: Any, group: Group) -> torch.Tensor:
-    """Return a group's logits (B, K, V) at the places where its answers are read."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    cache = virtual_cache(model)
-    start = cache.get_seq_length()  # prompt and prefix tuning's virtual tokens
-    prefix, ids, mask = group["prefix"], group["input_ids"], group["attention_mask"]
-    if prefix.shape[1]:
-        places = torch.arange(start, start + prefix.shape[1], device=ids.device)[None]
-        seen = mask.new_ones(1, start + prefix.shape[1])
-        # the body alone: nothing is read here
-        base.base_model(
-            input_ids=prefix, position_ids=places, attention_mask=seen, past_key_values=cache, use_cache=True
-        )
-    kept = cache.get_seq_length()
-    if len(ids) > 1:
-        cache.batch_repeat_interleave(len(ids))
-    positions = (mask.cumsum(1) - 1).clamp(min=0) + kept  # (B, S)
-    seen = torch.cat([mask.new_ones(len(ids), kept), mask], 1)  # (B, kept + S)
-    read = torch.arange(-int(group["keep"]), 0, device=ids.device) + ids.shape[1]
-    picks = "logits_to_keep" in inspect.signature(base.forward).parameters
-    output = base(
-        input_ids=ids,
-        position_ids=positions,
-        attention_mask=seen,
-        past_key_values=cache,
-        use_cache=True,
-        **({"logits_to_keep": read} if picks else {}),  # as places, for a slice's memory is slow to multiply
-    )
-    logits: torch.Tensor = output.logits if picks else output.logits[:, read]
-    return logits
-
-
 def install(model: Any) -> None:
     """Let `model(groups=...)` return the logits (N, V) that the groups' answers are read from.
 
@@ -126,9 +92,9 @@ def why_plain(model: Any, longest: int) -> str:
     """Return why rows of up to `longest` tokens cannot share prefixes on this model in training; "" if they can."""
     if reason := why_not(model):
         return reason
-    size = window(model)
-    if size is not None and longest + virtual_cache(model).get_seq_length() > size:
-        return f"some layers see {size} tokens, fewer than the longest row"
+    size, change = window(model)
+    if size is not None and longest + virtual_tokens(model) > size:
+        return f"{change}, fewer than the longest row has"
     training = model.training
     model.eval()
     try:
@@ -150,5 +116,4 @@ def _agrees(model: Any) -> bool:
     ours = answer_logits(model, {name: value.to(device) for name, value in group.items()})[:, 0].float()
     plain = [model(input_ids=torch.tensor([row[:-1]], device=device)).logits[0, -1] for row in rows]
     expected = torch.stack(plain).float()
-    exact = model.dtype == torch.float32 and not quantised(model)
-    return bool((ours - expected).abs().max() <= (EXACT if exact else ROUNDED) * expected.abs().max())
+    return bool((ours - expected).abs().max() <= tolerance(model) * expected.abs().max())

@@ -146,13 +146,12 @@ def _with_method(model: Any, recipe: Recipe) -> Any:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=recipe.gradient_checkpointing)
     if recipe.from_adapter is None:
         return methods.apply(model, recipe)
-    from peft import PeftModel
-
     from finbench.adapters.folder import match_base, read_adapter
+    from finbench.adapters.wrap import wrap
 
     adapter = read_adapter(recipe.from_adapter)
     match_base(adapter, recipe.base)
-    return PeftModel.from_pretrained(model, str(adapter.path), is_trainable=True)
+    return wrap(model, adapter.path, trainable=True)
 
 
 def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from finbench.errors import FinbenchError
+from finbench.adapters.wrap import wrap
+from finbench.hf.wrapped import base_of
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,11 @@ class Switch:
             FinbenchError: the adapter does not fit the model.
 
         """
-        try:
-            self._wrapped = self._wrap(folder)
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise FinbenchError(
-                f"the adapter in {folder} does not fit this base ({_first_line(error)}). "
-                "Put it on the base that its adapter_config.json or finbench.json names."
-            ) from error
+        self._wrapped = self._wrap(folder)
         return self._wrapped
 
     def _wrap(self, folder: Path) -> Any:
-        from peft import PeftModel
-
-        return PeftModel.from_pretrained(self.model, str(folder)).eval()
+        return wrap(self.model, folder)
 
     def proof(self) -> Proof:
         """Compare the probe's logits with the adapter's layers in effect and with them passed over.
@@ -78,7 +71,7 @@ class Switch:
         """
         with_adapter = self._probe(self._wrapped)
         with _passed_over(self._wrapped):
-            without = self._probe(self._wrapped.get_base_model() if self._wrapped is not self.model else self.model)
+            without = self._probe(base_of(self._wrapped))
         difference = float((with_adapter - without).abs().max())
         return Proof(changed=difference > 0, max_abs_logit_difference=difference)
 
@@ -123,8 +116,3 @@ def _passed_over(wrapped: Any) -> Iterator[None]:
 def same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
     """Say whether two float32 tensors are equal to the bit, so that NaN equals itself."""
     return torch.equal(first.contiguous().view(torch.int32), second.contiguous().view(torch.int32))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return " ".join(lines[:2])[:300] if lines else type(error).__name__

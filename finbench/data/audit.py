@@ -111,16 +111,12 @@ def _overlap(train: Iterable[Row], test: Iterable[Row], form: Callable[[str], st
 
 def load_tokenizer(name: str) -> "tuple[PreTrainedTokenizerBase, int | None]":
     """Return the tokenizer of a folder or hub id, and the window of its model in tokens, None where none is stated."""
-    from transformers import AutoConfig, AutoTokenizer
+    from finbench.hf import load
 
+    tokenizer = load.load_tokenizer(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), "")
-        raise FinbenchError(f"no tokenizer at {name!r} ({reason}); give a model's folder or hub id.") from error
-    try:
-        window = getattr(AutoConfig.from_pretrained(name), "max_position_embeddings", None)
-    except (OSError, ValueError):  # a tokenizer alone has no configuration of a model
+        window = getattr(load.load_config(name), "max_position_embeddings", None)
+    except FinbenchError:  # a tokenizer alone has no configuration of a model
         window = None
     stated = int(tokenizer.model_max_length)
     # Where a tokenizer states none, transformers puts a number of thirty digits.

@@ -8,6 +8,7 @@ from finbench.errors import FinbenchError
 from finbench.hf.wrapped import quantised
 
 MERGEABLE = ("LORA", "IA3")
+REPACKS = "support_avx512bf16_for_cpu"
 # A classifier's head stays as it is: it is trained in full, and a few rows of weights save nothing.
 KEEP_HEADS = {"llm_int8_skip_modules": ["classifier", "score"]}
 
@@ -47,3 +48,23 @@ def merged(model: Any) -> Any:
             "leave merge out, or load the base without load_in_8bit and load_in_4bit."
         )
     return model.merge_and_unload(safe_merge=True)
+
+
+def say_bits(quantised: Any, other: Any) -> None:
+    """Let another model around the same weights say that they are quantised, as far as they are."""
+    for attribute in ("is_loaded_in_8bit", "is_loaded_in_4bit", "quantization_method", "hf_quantizer"):
+        if hasattr(quantised, attribute):
+            setattr(other, attribute, getattr(quantised, attribute))
+
+
+def keep_layout(model: Any) -> Any:
+    """Return a model whose 4-bit weights stay as they were loaded, whatever the processor.
+
+    On processors with AVX512-BF16 bitsandbytes (0.49 to 0.50) repacks them in the first pass without gradients: scales
+    and inputs are rounded to bfloat16, layers whose size is no multiple of 32 fail, and what trains afterwards gets no
+    gradient through them. Its switch is an attribute of the layer; where there is none, nothing is repacked.
+    """
+    for part in model.modules():
+        if getattr(part, REPACKS, False):
+            setattr(part, REPACKS, False)
+    return model

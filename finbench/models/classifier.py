@@ -12,7 +12,8 @@ from lm_eval.api.model import LM
 from tqdm import tqdm
 
 from finbench.errors import FinbenchError
-from finbench.hf.wrapped import virtual_tokens
+from finbench.hf.classes import class_names
+from finbench.hf.wrapped import embeds_in_front, virtual_tokens
 from finbench.models.heads import NO_NAME, load_classifier, quantisation
 
 Text = tuple[str, ...]  # one text, or a pair
@@ -49,6 +50,7 @@ class ClassifierLM(LM):
         load_in_8bit: bool = False,
         load_in_4bit: bool = False,
         use_safetensors: bool | None = None,
+        trust_remote_code: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -63,7 +65,9 @@ class ClassifierLM(LM):
                 "use_safetensors": use_safetensors,
                 **quantisation(load_in_8bit, load_in_4bit, settings),
             }
-            model, tokenizer, names = load_classifier(pretrained, peft, names, revision or "main", options)
+            model, tokenizer, names = load_classifier(
+                pretrained, peft, names, revision or "main", options, trust_remote_code
+            )
             if not (load_in_8bit or load_in_4bit):
                 model = model.to(_available(device))
         else:
@@ -92,8 +96,7 @@ class ClassifierLM(LM):
 
     def class_names(self) -> tuple[str, ...]:
         """Return the label names in the order of the head."""
-        config = self.model.config
-        return self._labels or tuple(str(config.id2label[n]) for n in range(config.num_labels))
+        return self._labels or class_names(self.model.config)
 
     def get_model_info(self) -> dict[str, Any]:
         """Return what lm-eval adds to its results."""
@@ -220,9 +223,7 @@ class ClassifierLM(LM):
 
     def _hides_padding(self) -> bool:
         """Return whether the adapter hands the model embeddings, in which a causal one cannot find the last token."""
-        config = getattr(self.model, "active_peft_config", None)
-        kind = str(getattr(config, "peft_type", "")).removeprefix("PeftType.")
-        return virtual_tokens(self.model) > 0 and kind != "PREFIX_TUNING"
+        return embeds_in_front(self.model)
 
     def _tensors(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         """Return a batch (B, T), padded on the right, where no model's positions move."""

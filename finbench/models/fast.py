@@ -16,12 +16,19 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from tqdm import tqdm
 
+from finbench.adapters.folder import read_adapter
+from finbench.adapters.wrap import check_whole
 from finbench.engine.generate import Generator
 from finbench.engine.likelihood import Query, Scorer, paying_tokens, token_budget
-from finbench.engine.model import SharedModel, maskable_attention, state, why_not, window
+from finbench.engine.model import SharedModel
 from finbench.errors import FinbenchError
-from finbench.hf.bits import bits_config, merged
+from finbench.hf.attention import maskable_attention, window
+from finbench.hf.bits import bits_config, keep_layout, merged
 from finbench.hf.fused import fused_activations
+from finbench.hf.generation import check_generation
+from finbench.hf.load import refusing
+from finbench.hf.prompts import connect
+from finbench.hf.sharing import state, why_not
 from finbench.hf.wrapped import virtual_tokens
 
 logger = logging.getLogger(__name__)
@@ -52,7 +59,8 @@ class FastLM(HFLM):
     Beside `HFLM`'s arguments: `truncate` ("refuse" too long an input, or cut it as `HFLM` does and "report" it in
     `truncated_requests`), `merge` (fold a LoRA into its float base first), and `load_in_8bit` or `load_in_4bit` with
     `bnb_*` settings as `BitsAndBytesConfig` names them (4-bit weights are nf4 unless `bnb_4bit_quant_type` says fp4).
-    Models that cannot share prefixes are scored as `hf` does, and a warning says so once.
+    Models that cannot share prefixes are scored as `hf` does: a warning says so once, `not_shared` holds why (since it
+    was last set to ""), and `strict` refuses instead.
 
     `pipeline` splits the model by layers over that many processes (see `finbench.engine.pipeline.model`).
 
@@ -67,6 +75,7 @@ class FastLM(HFLM):
         truncate: Literal["refuse", "report"] = "refuse",
         merge: bool = False,
         pipeline: int | None = None,
+        strict: bool = False,
         **kwargs: Any,
     ) -> None:
         if truncate not in ("refuse", "report"):
@@ -83,6 +92,7 @@ class FastLM(HFLM):
         super().__init__(pretrained, *args, **kwargs)
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()
+        self.strict, self.not_shared = strict, ""
         self._reasons: dict[tuple[object, ...], str] = {}
         self._said: set[str] = set()
         self._ids: dict[tuple[str, object], array[int]] = {}
@@ -108,7 +118,12 @@ class FastLM(HFLM):
                 )
             settings = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith(("bnb_", "llm_int8_"))}
             quantization_config = bits_config(load_in_8bit, load_in_4bit, settings)
-        super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
+        with refusing(pretrained):
+            super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
+        keep_layout(self.model)
+        if kwargs.get("peft"):
+            check_whole(self.model, read_adapter(kwargs["peft"]).path)
+            connect(self.model)
 
     def tok_encode(
         self,
@@ -214,6 +229,7 @@ class FastLM(HFLM):
         if not simple and self.pipeline is not None:
             raise FinbenchError("pipeline generates greedily, without sampling or thinking: leave pipeline out.")
         if not simple or self._plain(longest):
+            check_generation(self.model)
             texts: list[str] = super().generate_until(requests, disable_tqdm)
             return texts
         stop = handle_stop_sequences(settings.pop("until", None), eos=self.tok_decode(self.eot_token_id, False))
@@ -262,18 +278,23 @@ class FastLM(HFLM):
     def _plain(self, longest: int) -> bool:
         """Return whether to leave it to `HFLM`, for inputs of up to `longest` tokens; the first time, say why."""
         key = state(self.model)
-        size = window(self.model)
+        size, change = window(self.model)
         if size is not None and longest + virtual_tokens(self.model) > size:
-            reason = f"some layers see {size} tokens, fewer than the longest input"
+            reason = f"{change}, fewer than the longest input has"
         else:
             if key not in self._reasons:
                 self._reasons[key] = self._trial() if self.pipeline is None else ""
             reason = self._reasons[key]
         if reason and self.pipeline is not None:
             raise FinbenchError(f"pipeline shares prefixes, which cannot be here: {reason}. Leave pipeline out.")
+        if reason and self.strict:
+            raise FinbenchError(f"hf-fast cannot share prefixes here: {reason}. Leave strict out to score as hf does.")
+        self.not_shared = self.not_shared or reason
         if reason and reason not in self._said:
             self._said.add(reason)
-            logger.warning("hf-fast scores this model as hf does, without shared prefixes: %s", reason)
+            logger.warning(
+                "hf-fast scores this model as hf does, without shared prefixes, several times slower: %s", reason
+            )
         return bool(reason)
 
     def _trial(self) -> str:

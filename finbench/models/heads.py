@@ -1,19 +1,26 @@
 """Loads a sequence classifier whose head has been trained: by the base, or by the adapter on it."""
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finbench.adapters.folder import RECORD, WEIGHTS, Adapter, match_base, read_adapter
+from finbench.adapters.wrap import wrap
 from finbench.errors import FinbenchError
 from finbench.hf.bits import KEEP_HEADS, bits_config
+from finbench.hf.classes import class_names, name_classes
+from finbench.hf.load import load_config, load_model, load_tokenizer
 
 NO_NAME = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody named
 
 
 def load_classifier(
-    pretrained: str, peft: str | None, labels: Sequence[str], revision: str, options: Mapping[str, Any]
+    pretrained: str,
+    peft: str | None,
+    labels: Sequence[str],
+    revision: str,
+    options: Mapping[str, Any],
+    trust_remote_code: bool = False,
 ) -> tuple[Any, Any, tuple[str, ...]]:
     """Return model, tokenizer and label names in the order of the head; `options` go to `from_pretrained`.
 
@@ -23,28 +30,24 @@ def load_classifier(
         FinbenchError: the base or the adapter cannot be had, do not fit, or leave weights that nobody trained.
 
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-
     adapter = _adapter_for(peft, pretrained, revision) if peft else None
     names = tuple(labels) or (adapter.labels if adapter else ())
+    config = _with_names(load_config(pretrained, revision, trust_remote_code), names, pretrained, adapter)
+    tokenizer = load_tokenizer(pretrained, revision, trust_remote_code)
     try:
-        config = AutoConfig.from_pretrained(pretrained, revision=revision)
-        config = _with_names(config, names, pretrained, adapter)
-        tokenizer = AutoTokenizer.from_pretrained(pretrained, revision=revision)
-        model, info = AutoModelForSequenceClassification.from_pretrained(
+        model, info = load_model(
+            "AutoModelForSequenceClassification",
             pretrained,
-            revision=revision,
+            revision,
+            trust_remote_code,
             config=config,
             output_loading_info=True,
             ignore_mismatched_sizes=adapter is not None,  # the adapter brings a head of its own
             **options,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except RuntimeError as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise FinbenchError(
-            f"hf-classifier cannot load {pretrained!r}: {reason} Check that it is a folder with weights, or an id "
-            "that the hub or its cache has, of a family with sequence classifiers."
-        ) from error
+        raise FinbenchError(f"hf-classifier cannot load {pretrained!r}: {reason}") from error
     untrained = {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
     if untrained and adapter is None:
         raise FinbenchError(
@@ -54,7 +57,7 @@ def load_classifier(
     if adapter is not None:
         _check_brought(adapter, untrained, pretrained)
         model = _with_adapter(model, adapter, pretrained)
-    return model.eval(), tokenizer, tuple(config.id2label[n] for n in range(config.num_labels))
+    return model.eval(), tokenizer, class_names(config)
 
 
 def quantisation(eight: bool, four: bool, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,10 +84,7 @@ def _with_names(config: Any, names: tuple[str, ...], pretrained: str, adapter: A
             f"labels names {len(names)} classes ({', '.join(names)}), but the head of {pretrained!r} has "
             f"{config.num_labels}: name each, in the order of the head."
         )
-    config.num_labels = len(names)
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: n for n, name in enumerate(names)}
-    return config
+    return name_classes(config, names)
 
 
 def _check_brought(adapter: Adapter, untrained: set[str], pretrained: str) -> None:
@@ -101,20 +101,12 @@ def _check_brought(adapter: Adapter, untrained: set[str], pretrained: str) -> No
 
 
 def _with_adapter(model: Any, adapter: Adapter, pretrained: str) -> Any:
-    from peft import PeftModel
-
-    from finbench.adapters.bottleneck.model import register
-
-    register()
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Found missing adapter keys")  # they would be as initialised
-            return PeftModel.from_pretrained(model, str(adapter.path))
-    except (RuntimeError, ValueError, KeyError, UserWarning) as error:
-        lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+        return wrap(model, adapter.path)
+    except FinbenchError as error:
         unnamed = f" If its classes are others, write their names as `labels` in {adapter.path / RECORD}."
         raise FinbenchError(
-            f"the adapter {adapter.name} does not fit {pretrained!r}: {' '.join(lines[:2])[:300]} It was made for "
+            f"the adapter {adapter.name} does not fit {pretrained!r}: {error} It was made for "
             f"{adapter.base or 'an unnamed base'}.{'' if adapter.labels else unnamed}"
         ) from error
 

@@ -6,6 +6,9 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from finbench.errors import FinbenchError
+from finbench.hf.bits import keep_layout
+from finbench.hf.generation import check_generation
+from finbench.hf.wrapped import virtual_tokens
 from finbench.records import Truncate
 
 
@@ -14,6 +17,7 @@ class PlainLM(HFLM):
 
     def __init__(self, *args: Any, truncate: Truncate = "refuse", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        keep_layout(self.model)
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()
 
@@ -30,12 +34,12 @@ class PlainLM(HFLM):
         for request in requests:
             new_tokens = int(request.args[1].get("max_gen_toks", self.max_gen_toks))
             self._check(request, len(self.tok_encode(request.args[0])) + new_tokens, new_tokens)
+        check_generation(self.model)
         texts: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
         return texts
 
     def _check(self, request: Instance, length: int, new_tokens: int) -> None:
-        virtual = getattr(getattr(self.model, "active_peft_config", None), "num_virtual_tokens", None) or 0
-        window = self.max_length - virtual
+        window = self.max_length - virtual_tokens(self.model)
         if length <= window:
             return
         if self.truncate == "refuse":

@@ -9,7 +9,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from finbench.engine.likelihood import paying_tokens, token_budget
-from finbench.engine.model import copied
+from finbench.engine.model import SharedModel
+from finbench.engine.prefix import Pack
+from finbench.hf.cache import states
+from finbench.hf.forward import arguments_of
 from finbench.planner.cost import Held
 from finbench.planner.training_pass import take_device
 
@@ -83,17 +86,19 @@ def _tensors(values: Any) -> list[torch.Tensor]:
 
 def _shared_pass(model: Any, rows: int, own: int, shared: int) -> tuple[int, int]:
     """Run what `hf-fast` runs, and return the bytes of logits and of keys and values."""
-    from transformers import DynamicCache
-
-    past = DynamicCache(config=model.config)
+    stem = SharedModel(model)
+    past = stem.root()
     if shared:
-        model.base_model(input_ids=torch.zeros(1, shared, dtype=torch.long), past_key_values=past, use_cache=True)
-    grown, read = copied(past), torch.arange(own - 1, rows * own, own)
-    ids = torch.zeros(1, rows * own, dtype=torch.long)
-    logits = model(input_ids=ids, past_key_values=grown, use_cache=True, logits_to_keep=read).logits[0]
+        _, past = stem.run(
+            Pack((0,) * shared, tuple(range(shared)), (shared,) * shared, (tuple(range(shared)),)), past, []
+        )
+    slots = [tuple(range(row * own, (row + 1) * own)) for row in range(rows)]
+    depths = tuple(range(shared, shared + own)) * rows
+    ends = tuple((slot // own + 1) * own for slot in range(rows * own))
+    logits, grown = stem.run(Pack((0,) * (rows * own), depths, ends, tuple(slots)), past, [row[-1] for row in slots])
     values = logits.float()
     values.logsumexp(-1)
-    return _bytes(logits, values), _bytes(*(states for one in (past, grown) for states in _states(one)))
+    return _bytes(logits, values), _bytes(*states(past), *states(grown))
 
 
 def _plain_pass(model: Any, rows: int, tokens: int) -> tuple[int, int]:
@@ -103,11 +108,9 @@ def _plain_pass(model: Any, rows: int, tokens: int) -> tuple[int, int]:
         return _bytes(model(input_ids=ids, attention_mask=ids + 1).logits.log_softmax(-1)), 0
     last = model(input_ids=ids).logits.log_softmax(-1)  # which `hf` holds until it has the next batch's
     output = model(input_ids=ids)
-    return _bytes(last, output.logits, output.logits.log_softmax(-1)), _bytes(*_states(output.past_key_values))
-
-
-def _states(past: Any) -> list[torch.Tensor]:
-    return [states for layer in past.layers for states in (layer.keys, layer.values) if states is not None]
+    return _bytes(last, output.logits, output.logits.log_softmax(-1)), _bytes(
+        *states(output[arguments_of(model).cache])
+    )
 
 
 def _bytes(*tensors: torch.Tensor) -> int:

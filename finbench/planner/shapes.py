@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finbench.errors import FinbenchError
-
 CONFIGS = Path(__file__).parent / "configs"
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 CLASSES = {
@@ -29,7 +27,9 @@ class Shape:
     embedded: int
 
 
-def meta_model(base: str, revision: str | None = None, task_type: str = "causal", labels: int = 0) -> Any:
+def meta_model(
+    base: str, revision: str | None = None, task_type: str = "causal", labels: int = 0, trust_remote_code: bool = False
+) -> Any:
     """Return the model on the meta device: shapes without memory.
 
     The published bases' configurations come with finbench, so that they can be planned without a network.
@@ -42,23 +42,19 @@ def meta_model(base: str, revision: str | None = None, task_type: str = "causal"
     import transformers
     from transformers import AutoConfig
 
+    from finbench.hf.load import load_config
+
     bundled = CONFIGS / f"{base.replace('/', '--')}.json"
-    try:
-        if bundled.is_file():
-            settings = json.loads(bundled.read_text(encoding="utf-8"))
-            config = AutoConfig.for_model(settings.pop("model_type"), **settings)
-        else:
-            config = AutoConfig.from_pretrained(base, revision=revision or "main")
-    except (OSError, ValueError) as error:
-        raise FinbenchError(
-            f"the configuration of {base!r} cannot be had: {str(error).strip().splitlines()[0]} "
-            "Give a folder with its config.json, or plan where the hub can be reached."
-        ) from error
+    if bundled.is_file():
+        settings = json.loads(bundled.read_text(encoding="utf-8"))
+        config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    else:
+        config = load_config(base, revision, trust_remote_code)
     if labels:
         config.num_labels = labels
         config.get_text_config().pad_token_id = 0  # decoders' heads ask for one before they take a batch
     with torch.device("meta"):
-        return getattr(transformers, CLASSES[task_type]).from_config(config)
+        return getattr(transformers, CLASSES[task_type]).from_config(config, trust_remote_code=trust_remote_code)
 
 
 def shape_of(model: Any) -> Shape:

@@ -58,11 +58,11 @@ def _logits(model: Any, rows: int, tokens: int, shared: int, answer: int, torch:
         extra = {"decoder_input_ids": ids[:, :answer]} if model.config.is_encoder_decoder else {}
         return model(input_ids=ids, **extra).logits
     if not shared:
-        return model(input_ids=ids, use_cache=False, logits_to_keep=answer).logits
-    from transformers import DynamicCache
+        from finbench.hf.forward import logits_at
 
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    cache = DynamicCache(config=base.config)
-    base.base_model(input_ids=torch.zeros(1, shared, dtype=torch.long), past_key_values=cache, use_cache=True)
-    cache.batch_repeat_interleave(rows)
-    return base(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=answer).logits
+        return logits_at(model, {"input_ids": ids, "use_cache": False}, torch.arange(tokens - answer, tokens))
+    from finbench.engine.continued import answer_logits
+
+    prefix = torch.zeros(1, shared, dtype=torch.long)
+    keep = torch.tensor(answer)
+    return answer_logits(model, {"prefix": prefix, "input_ids": ids, "attention_mask": ids + 1, "keep": keep})

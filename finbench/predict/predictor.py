@@ -38,6 +38,7 @@ class Predictor:
         adapter: str | None = None,
         task: str | None = None,
         revision: str | None = None,
+        trust_remote_code: bool = False,
         bits: int | None = None,
         batch_size: int = 32,
         calibrated: bool = True,
@@ -54,6 +55,7 @@ class Predictor:
         self._template = _template(self.task_name, self._task)
         self.labels: tuple[str, ...] = tuple(self._template["choices"])
         options: dict[str, Any] = {"revision": revision or "main", "batch_size": batch_size}
+        options["trust_remote_code"] = trust_remote_code
         options |= {f"load_in_{bits}bit": True} if bits else {}
         self.lm = _load(base, str(made.path) if made is not None else None, made, options)
         self.temperature = read_temperature(made.path, made.sha256, self.task_name) if made and calibrated else 1.0
@@ -119,27 +121,22 @@ def _template(name: str, task: Any) -> dict[str, Any]:
 
 def _load(base: str, peft: str | None, made: Any, options: dict[str, Any]) -> Any:
     """Return hf-classifier or hf-fast around the base, whichever the adapter (or the base's own head) is for."""
-    from transformers import AutoConfig
     from transformers.utils import logging
+
+    from finbench.hf.classes import own_classes
+    from finbench.hf.load import load_config
 
     logging.set_verbosity_error()  # it reports a head that is missing from the base, which the adapter brings
     logging.disable_progress_bar()
     options = {**options, "use_safetensors": True}  # a pickle can run code as it is read
-    try:
-        heads = AutoConfig.from_pretrained(base, revision=options["revision"]).architectures or []
-        classifies = made.task_type == "SEQ_CLS" if made is not None else "SequenceClassification" in " ".join(heads)
-        if classifies:
-            from finbench.models.classifier import ClassifierLM
+    own = own_classes(load_config(base, options["revision"], options["trust_remote_code"]))
+    if made.task_type == "SEQ_CLS" if made is not None else own:
+        from finbench.models.classifier import ClassifierLM
 
-            return ClassifierLM(pretrained=base, peft=peft, **options)
-        from finbench.models.fast import FastLM
+        return ClassifierLM(pretrained=base, peft=peft, **options)
+    from finbench.models.fast import FastLM
 
-        return FastLM(pretrained=base, peft=peft, **options)
-    except OSError as error:
-        raise FinbenchError(
-            f"the base {base!r} cannot be loaded: {str(error).strip().splitlines()[0]} "
-            "Give a folder that holds the weights, or an id that the hub or its cache has."
-        ) from error
+    return FastLM(pretrained=base, peft=peft, **options)
 
 
 def load_several(base: str, adapters: Sequence[str], **options: Any) -> dict[str, Predictor]:

@@ -201,14 +201,10 @@ def _own_labels(base: Base) -> tuple[str, ...] | None:
     """Return the classes of a classifier's own head, () where it has none, None for a language model."""
     if base.model != "hf-classifier":
         return None
-    from transformers import AutoConfig
+    from finbench.hf.classes import own_classes
+    from finbench.hf.load import load_config
 
-    try:
-        config = AutoConfig.from_pretrained(base.base, revision=base.revision or "main")
-    except OSError as error:
-        raise FinbenchError(f"the configuration of {base.base!r} cannot be had: {error}") from error
-    trained = any("ForSequenceClassification" in name for name in config.architectures or ())
-    return tuple(config.id2label.values()) if trained else ()
+    return own_classes(load_config(base.base, base.revision, base.trust_remote_code))
 
 
 def _can_answer(labels: Sequence[str], task: ScoredTask) -> bool:

@@ -14,6 +14,7 @@ bases:
     name: gpt2                  # default: the last part of `base`
     model: hf-fast              # or hf, hf-classifier, vllm
     revision: null
+    trust_remote_code: false     # true runs code that the base brings with it
     dtype: float32
     bits: null                  # 8 or 4
     adapters: [adapters/*]      # folders (wildcards allowed) or ids
@@ -60,6 +61,7 @@ class Base:
     name: str = ""
     model: ModelType = "hf-fast"
     revision: str | None = None
+    trust_remote_code: bool = False
     dtype: str = "float32"
     bits: int | None = None
     adapters: tuple[str, ...] = ()

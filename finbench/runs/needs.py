@@ -46,7 +46,9 @@ def scoring_jobs(base: Base, batch_size: int, device: str, double: bool = False)
     from finbench.planner.shapes import meta_model, shape_of
 
     kind = "classifier" if base.model == "hf-classifier" else "causal"
-    model = meta_model(base.base, base.revision, kind).to(getattr(torch, base.dtype))
+    model = meta_model(base.base, base.revision, kind, trust_remote_code=base.trust_remote_code).to(
+        getattr(torch, base.dtype)
+    )
     shape, held = shape_of(model), pass_bytes(model, base.model, device)
 
     def job(tokens: int, shared: int) -> PlannedJob:

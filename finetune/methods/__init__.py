@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from finbench.errors import FinbenchError
+from finbench.hf.prompts import connect
 from finetune.methods.support import check
 from finetune.recipe import Recipe
 
@@ -21,7 +22,7 @@ def apply(model: Any, recipe: Recipe) -> Any:
     check(recipe, model.config.model_type)
     if recipe.target_modules and recipe.target_modules != (EVERY_LINEAR,):
         _check_modules(model, recipe)
-    return importlib.import_module(f"finetune.methods.{recipe.method}").apply(model, recipe)
+    return connect(importlib.import_module(f"finetune.methods.{recipe.method}").apply(model, recipe))
 
 
 def _check_modules(model: Any, recipe: Recipe) -> None:

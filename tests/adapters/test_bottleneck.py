@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 from finbench.adapters.bottleneck.families import FAMILIES
 from finbench.adapters.bottleneck.model import BottleneckConfig, BottleneckLayer
 from finbench.errors import FinbenchError
+from finbench.hf.load import load_model
 
 _spec = importlib.util.spec_from_file_location(
     "bottleneck_reference", Path(__file__).with_name("bottleneck_reference.py")
@@ -251,7 +252,7 @@ def test_quantised_base_trains_saves_and_loads(tmp_path, bits):
     quantised = BitsAndBytesConfig(load_in_8bit=bits == 8, load_in_4bit=bits == 4, bnb_4bit_quant_type="nf4")
 
     def load():
-        return AutoModelForCausalLM.from_pretrained(tmp_path / "base", quantization_config=quantised).eval()
+        return load_model("AutoModelForCausalLM", str(tmp_path / "base"), quantization_config=quantised).eval()
 
     base = load()
     before = logits(base)

@@ -8,7 +8,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from finbench.engine.likelihood import Query, Scorer, paying_tokens, token_budget
-from finbench.engine.model import SharedModel, maskable_attention, why_not
+from finbench.engine.model import SharedModel
+from finbench.hf.attention import maskable_attention
+from finbench.hf.sharing import why_not
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama-eager"])

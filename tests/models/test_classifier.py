@@ -12,6 +12,7 @@ from lm_eval.api.instance import Instance
 from finbench.adapters.bottleneck.model import BottleneckConfig
 from finbench.adapters.folder import base_sha256, write_record
 from finbench.errors import FinbenchError
+from finbench.hf.prompts import connect
 from finbench.models.classifier import ClassifierLM
 
 LABELS = ("negative", "neutral", "positive")
@@ -69,7 +70,7 @@ def adapter_on(body, folder, config, labels=LABELS):
 
     torch.manual_seed(2)
     base = AutoModelForSequenceClassification.from_pretrained(body, num_labels=len(labels))
-    model = get_peft_model(base, config).eval()
+    model = connect(get_peft_model(base, config)).eval()
     spread(model)
     model.save_pretrained(folder)
     write_record(folder, {"labels": list(labels), "base": {"id": str(body), "sha256": base_sha256(str(body))}})
@@ -278,7 +279,7 @@ def test_wrong_arguments_are_named(finished, arguments, message):
 
 
 def test_a_base_that_is_not_there_is_named():
-    with pytest.raises(FinbenchError, match="cannot load 'owner/unknown'"):
+    with pytest.raises(FinbenchError, match="'owner/unknown' cannot be loaded"):
         ClassifierLM("owner/unknown", device="cpu")
 
 

@@ -22,12 +22,13 @@ import torch.distributed as dist
 
 from finbench.engine.generate import Generator
 from finbench.engine.likelihood import Query
-from finbench.engine.model import maskable_attention
 from finbench.engine.pipeline.crew import CPU, crew_of
 from finbench.engine.pipeline.passes import Passes, run_passes
-from finbench.engine.pipeline.stage import Relay, Source, check_splittable, load_stage, weights_of
+from finbench.engine.pipeline.stage import CONFIG_OPTIONS, Relay, Source, check_splittable, load_stage, weights_of
 from finbench.errors import FinbenchError
+from finbench.hf.attention import maskable_attention
 from finbench.hf.bits import bits_config
+from finbench.hf.load import refusing
 
 LOADING = ("revision", "dtype", "trust_remote_code", "subfolder", "attn_implementation", "use_safetensors")
 BESIDE = (
@@ -170,7 +171,7 @@ def source_of(pretrained: Any, arguments: Mapping[str, Any]) -> tuple[Source, di
     options = {name: left[name] for name in LOADING if left.get(name) is not None}
     if isinstance(options.get("dtype"), str) and options["dtype"] != "auto":
         options["dtype"] = getattr(torch, options["dtype"])
-    options.setdefault("dtype", "auto")
+    options = {"dtype": "auto", "trust_remote_code": False, **options}
     eight, four = left.pop("load_in_8bit", False), left.pop("load_in_4bit", False)
     if eight or four:
         settings = {name: left.pop(name) for name in list(left) if name.startswith(("bnb_", "llm_int8_"))}
@@ -187,5 +188,6 @@ def _words(arguments: Mapping[str, Any]) -> int:
 
     if not isinstance(arguments["tokenizer"], str):
         return len(arguments["tokenizer"])
-    named = {name: arguments[name] for name in ("revision", "trust_remote_code", "subfolder") if name in arguments}
-    return len(AutoTokenizer.from_pretrained(arguments["tokenizer"], **named))
+    named = {name: arguments[name] for name in CONFIG_OPTIONS if name in arguments}
+    with refusing(arguments["tokenizer"], "tokenizer"):
+        return len(AutoTokenizer.from_pretrained(arguments["tokenizer"], **{"trust_remote_code": False, **named}))

@@ -11,7 +11,11 @@ from transformers import DynamicCache
 
 from finbench.engine.model import SharedModel
 from finbench.errors import FinbenchError
-from finbench.hf.wrapped import virtual_tokens
+from finbench.hf.attention import as_mask
+from finbench.hf.bits import keep_layout
+from finbench.hf.forward import hidden_states, logits_at
+from finbench.hf.load import refusing
+from finbench.hf.wrapped import base_of, virtual_tokens
 
 # Families whose backbone, given embeddings, does nothing to them before its first layer (GPT-2 adds positions, which
 # later stages leave out), and keeps no state between layers.
@@ -20,6 +24,7 @@ LLAMA_LIKE = {
     *("starcoder2",),
 }
 SPLITTABLE = {"gpt2", *LLAMA_LIKE}
+CONFIG_OPTIONS = ("revision", "subfolder", "trust_remote_code")
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,15 @@ def load_stage(source: Source, stage: int, stages: int, device: torch.device) ->
     config = _config(source)
     whole = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     model, report = _stage_class(whole, stage, stages).from_pretrained(
-        source.pretrained, config=config, device_map={"": str(device)}, output_loading_info=True, **source.options
+        source.pretrained,
+        config=config,
+        device_map={"": str(device)},
+        output_loading_info=True,
+        **source.options,
     )
     if report["missing_keys"]:
         raise FinbenchError(f"{source.pretrained} lacks {len(report['missing_keys'])} weights: download it again.")
-    model.eval()
+    keep_layout(model).eval()
     if source.peft is None:
         return model, set()
     if source.words is not None:
@@ -98,8 +107,9 @@ def check_splittable(source: Source, stages: int) -> None:
 def _config(source: Source) -> Any:
     from transformers import AutoConfig
 
-    named = {name: source.options[name] for name in ("revision", "subfolder") if name in source.options}
-    return AutoConfig.from_pretrained(source.pretrained, **named)
+    named = {name: source.options[name] for name in CONFIG_OPTIONS if name in source.options}
+    with refusing(source.pretrained, "configuration"):
+        return AutoConfig.from_pretrained(source.pretrained, **named)
 
 
 def _stage_class(whole: type, stage: int, stages: int) -> Any:
@@ -195,7 +205,7 @@ class Stage(SharedModel):
 
     def __init__(self, model: Any, number: int, count: int, device: torch.device) -> None:
         super().__init__(model)
-        self.inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.inner = base_of(model)
         self.number, self.count, self.device = number, count, device
         self.arrived: torch.Tensor | None = None
 
@@ -225,22 +235,14 @@ class Stage(SharedModel):
         keep: Sequence[int],
     ) -> torch.Tensor:
         """Return what this stage makes of the tokens: hidden states, or logits at `keep`."""
-        inputs = {"inputs_embeds": self.arrived}
+        inputs: dict[str, torch.Tensor | None] = {"inputs_embeds": self.arrived}
         if self.number == 0:
             inputs = {"input_ids": torch.tensor([tokens], device=self.device)}
-        shared = {
-            "position_ids": torch.tensor([depths], device=self.device),
-            "attention_mask": None if seen is None else self._attention_mask(seen),
-            "past_key_values": cache,
-            "use_cache": True,
-        }
+        inputs["position_ids"] = torch.tensor([depths], device=self.device)
+        inputs["attention_mask"] = None if seen is None else as_mask(seen, self.inner, self.dtype)
         if not self.is_last:
-            backbone = getattr(self.inner, self.inner.base_model_prefix)
-            hidden: torch.Tensor = backbone(**inputs, **shared).last_hidden_state.to(self.dtype)
-            return hidden
-        places = torch.tensor(list(keep), device=self.device)
-        logits: torch.Tensor = self.inner(**inputs, **shared, logits_to_keep=places).logits[0]
-        return logits
+            return hidden_states(getattr(self.inner, self.inner.base_model_prefix), inputs, cache).to(self.dtype)
+        return logits_at(self.inner, inputs, torch.tensor(list(keep), device=self.device), cache)[0]
 
 
 class Relay(Stage):

@@ -8,6 +8,9 @@ import torch
 
 from finbench.adapters.on_model import Proof, Switch, probe, same_bits
 from finbench.errors import FinbenchError
+from finbench.hf.bits import KEEP_HEADS, bits_config, say_bits
+from finbench.hf.classes import class_names, name_classes
+from finbench.hf.load import load_model, load_tokenizer
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.monitor import Monitor
 
@@ -66,6 +69,7 @@ def causal_settings(base: Base, matrix: Matrix) -> dict[str, Any]:
     return {
         "pretrained": base.base,
         "revision": base.revision or "main",
+        "trust_remote_code": base.trust_remote_code,
         "dtype": base.dtype,
         "batch_size": matrix.batch_size,
         "device": "cuda:0",  # lm-eval falls back to the CPU
@@ -118,22 +122,19 @@ class ClassifierBase:
         self._load()
 
     def _load(self) -> None:
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
         base = self._base
-        options: dict[str, Any] = {"revision": base.revision or "main"}
-        self._tokenizer = AutoTokenizer.from_pretrained(base.base, **options)
+        where = (base.base, base.revision, base.trust_remote_code)
+        self._tokenizer = load_tokenizer(*where)
+        options: dict[str, Any] = {"dtype": base.dtype}
         if base.bits:
-            from finbench.hf.bits import KEEP_HEADS, bits_config
-
             options["quantization_config"] = bits_config(base.bits == 8, base.bits == 4, KEEP_HEADS)
-        model = AutoModelForSequenceClassification.from_pretrained(base.base, dtype=base.dtype, **options)
+        model = load_model("AutoModelForSequenceClassification", *where, **options)
         if not base.bits and torch.cuda.is_available():
             model = model.to("cuda")
         self._model = model.eval()
         self._logits = probe(self._model)
         self._switch: Switch | None = None
-        self._own_lm = self._wrap(self._model, tuple(self._model.config.id2label.values()))
+        self._own_lm = self._wrap(self._model, class_names(self._model.config))
         self.lm: Any = self._own_lm
 
     def _wrap(self, model: Any, labels: tuple[str, ...]) -> Any:
@@ -166,10 +167,7 @@ class ClassifierBase:
 
     def _shell(self, labels: tuple[str, ...]) -> Any:
         """Return a classifier with these labels around the shared encoder, its head not a number until it is loaded."""
-        config = copy.deepcopy(self._model.config)
-        config.num_labels = len(labels)
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {label: n for n, label in enumerate(labels)}
+        config = name_classes(copy.deepcopy(self._model.config), labels)
         with torch.device("meta"):
             shell = type(self._model)(config)
         name = shell.base_model_prefix
@@ -181,7 +179,5 @@ class ClassifierBase:
             if not parameter_name.startswith(f"{name}."):
                 torch.nn.init.constant_(weight, torch.nan)
         setattr(shell, name, encoder)
-        for attribute in ("is_loaded_in_8bit", "is_loaded_in_4bit", "quantization_method", "hf_quantizer"):
-            if hasattr(self._model, attribute):
-                setattr(shell, attribute, getattr(self._model, attribute))
+        say_bits(self._model, shell)
         return shell.eval()

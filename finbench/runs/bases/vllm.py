@@ -60,6 +60,7 @@ def engine_arguments(base: Base) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "pretrained": base.base,
         "revision": base.revision,
+        "trust_remote_code": base.trust_remote_code,
         "tokenizer_revision": base.revision,
         "dtype": base.dtype,
         "batch_size": "auto",  # the engine fills its own batches

@@ -1,0 +1,83 @@
+"""The one way an adapter from a folder gets around a model: whole, or refused.
+
+Used of PEFT (0.18 to 0.21): `PeftModel.from_pretrained`, which leaves a tensor that the file lacks as it was
+initialised and passes over one that no layer takes; `get_peft_model_state_dict`, which names what should have come.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from finbench.adapters.folder import WEIGHTS
+from finbench.errors import FinbenchError
+from finbench.hf.prompts import connect
+
+EMBEDDINGS = (".embed_tokens.", ".wte.", ".word_embeddings.", ".lm_head.")
+
+
+def wrap(model: Any, folder: Path, trainable: bool = False) -> Any:
+    """Return the model with the folder's adapter in effect.
+
+    Raises:
+        FinbenchError: the adapter does not fit the model, in whole or in part.
+
+    """
+    from peft import PeftModel
+
+    from finbench.adapters.bottleneck.model import register
+
+    register()
+    with _one_line(folder), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found missing adapter keys")  # `check_whole` names them
+        wrapped = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    check_whole(wrapped, folder)
+    connect(wrapped)
+    return wrapped if trainable else wrapped.eval()
+
+
+def check_whole(wrapped: Any, folder: Path) -> None:
+    """Refuse an adapter of which some tensor is not in its file, or in no layer of the model.
+
+    Raises:
+        FinbenchError: it fits only in part.
+
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        brought = {_bare(name) for name in file.keys()}  # noqa: SIM118  (a safetensors file is no mapping)
+    expected = {_bare(name) for name in get_peft_model_state_dict(wrapped, save_embedding_layers=False)}
+    # saved beside an adapter that added words, whether or not they were trained
+    beside = {name for name in brought if any(part in name for part in EMBEDDINGS)}
+    lacking, extra = sorted(expected - brought), sorted(brought - expected - beside)
+    if not lacking and not extra:
+        return
+    found = [
+        f"{len(names)} tensors {what} (such as {names[0]})"
+        for names, what in ((lacking, "that the model expects are not in the file"), (extra, "belong to no layer"))
+        if names
+    ]
+    raise FinbenchError(
+        f"the adapter in {folder} fits this base only in part: {' and '.join(found)}. Put it on the base that its "
+        "adapter_config.json or finbench.json names, or save it again."
+    )
+
+
+def _bare(name: str) -> str:
+    """Return a tensor's name without what PEFT's releases put in it or leave out."""
+    return name.replace(".modules_to_save.default.", ".").replace(".modules_to_save.", ".").replace(".default.", ".")
+
+
+@contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+        raise FinbenchError(
+            f"the adapter in {folder} does not fit this base ({' '.join(lines[:2])[:300]}). "
+            "Put it on the base that its adapter_config.json or finbench.json names."
+        ) from error

@@ -1,0 +1,80 @@
+"""The one door through which configurations, tokenizers and models come: a repository's own code runs only if asked.
+
+Used of transformers (5.3 to 5.24): `trust_remote_code`, which it asks for on standard input where it is not said, so
+that it is said at every load here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from finbench.errors import FinbenchError
+from finbench.hf.bits import keep_layout
+
+UNTRUSTED = "trust_remote_code"  # what transformers' message names where it will not run a repository's code
+
+
+def load_config(base: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+    """Return a base's configuration.
+
+    Raises:
+        FinbenchError: it cannot be had, or needs code of its own that was not allowed.
+
+    """
+    from transformers import AutoConfig
+
+    with refusing(base, "configuration"):
+        return AutoConfig.from_pretrained(base, revision=revision or "main", trust_remote_code=trust_remote_code)
+
+
+def load_tokenizer(base: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+    """Return a base's tokenizer.
+
+    Raises:
+        FinbenchError: it cannot be had, or needs code of its own that was not allowed.
+
+    """
+    from transformers import AutoTokenizer
+
+    with refusing(base, "tokenizer"):
+        return AutoTokenizer.from_pretrained(base, revision=revision or "main", trust_remote_code=trust_remote_code)
+
+
+def load_model(
+    auto_class: str, base: str, revision: str | None = None, trust_remote_code: bool = False, **options: Any
+) -> Any:
+    """Return a base's model by the name of one of transformers' auto classes; `options` go to its `from_pretrained`.
+
+    With `output_loading_info` among them it is the model and what the weights lacked.
+
+    Raises:
+        FinbenchError: it cannot be had, or needs code of its own that was not allowed.
+
+    """
+    import transformers
+
+    loader = getattr(transformers, auto_class)
+    with refusing(base, "model"):
+        loaded = loader.from_pretrained(
+            base, revision=revision or "main", trust_remote_code=trust_remote_code, **options
+        )
+    keep_layout(loaded[0] if options.get("output_loading_info") else loaded)
+    return loaded
+
+
+@contextmanager
+def refusing(base: str, what: str = "base") -> Iterator[None]:
+    """Within it what transformers raises where something cannot be had is a `FinbenchError` of one line."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if UNTRUSTED in str(error):
+            raise FinbenchError(
+                f"{base!r} brings code of its own, which finbench does not run. If you have read that code and trust "
+                "it, say so: --trust-remote-code, or trust_remote_code: true in a matrix's base or a recipe."
+            ) from error
+        raise FinbenchError(
+            f"the {what} of {base!r} cannot be loaded: {reason} Give a folder that holds it, or an id that the hub "
+            "or its cache has."
+        ) from error
