@@ -29,14 +29,9 @@ def connect(model: Any) -> Any:
     if not virtual_tokens(model):
         return model
     base = base_of(model)
-    name = arguments_of(base).cache
-    if not name and adapter_type(model) == "PREFIX_TUNING" and not base.config.is_encoder_decoder:
-        raise FinbenchError(
-            f"prefix tuning keeps keys and values before the input, and {base.config.model_type} takes none: use "
-            "lora, or prompt, whose virtual tokens stand in the input."
-        )
-    if base.config.is_encoder_decoder:
-        name = _seq2seq_name(base)
+    if adapter_type(model) == "PREFIX_TUNING":
+        check_takes_prefix(base)
+    name = _seq2seq_name(base) if base.config.is_encoder_decoder else arguments_of(base).cache
     if not name or name == PEFT_NAME or getattr(base, CONNECTED, False):
         return model
     base.forward = _translated(base.forward, name)
@@ -44,6 +39,20 @@ def connect(model: Any) -> Any:
     if hasattr(model, "base_model_prepare_inputs_for_generation"):
         _translate_generation(model, name)
     return model
+
+
+def check_takes_prefix(base: Any) -> None:
+    """Refuse a base for prefix tuning that takes no kept keys and values.
+
+    Raises:
+        FinbenchError: it does not.
+
+    """
+    if not base.config.is_encoder_decoder and not arguments_of(base).cache:
+        raise FinbenchError(
+            f"prefix tuning keeps keys and values before the input, and {base.config.model_type} takes none: use "
+            "lora, or prompt, whose virtual tokens stand in the input."
+        )
 
 
 def _seq2seq_name(base: Any) -> str:

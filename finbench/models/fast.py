@@ -7,7 +7,7 @@ import logging
 import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -89,7 +89,8 @@ class FastLM(HFLM):
             source, kwargs = source_of(pretrained, {**kwargs, "merge": merge})
             self.pipeline = Pipeline(source, int(pipeline))
             pretrained = self.pipeline.model
-        super().__init__(pretrained, *args, **kwargs)
+        with refusing(pretrained) if isinstance(pretrained, str) else nullcontext():
+            super().__init__(pretrained, *args, **kwargs)
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()
         self.strict, self.not_shared = strict, ""
@@ -118,8 +119,7 @@ class FastLM(HFLM):
                 )
             settings = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith(("bnb_", "llm_int8_"))}
             quantization_config = bits_config(load_in_8bit, load_in_4bit, settings)
-        with refusing(pretrained):
-            super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
+        super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
         keep_layout(self.model)
         if kwargs.get("peft"):
             check_whole(self.model, read_adapter(kwargs["peft"]).path)

@@ -22,7 +22,14 @@ def apply(model: Any, recipe: Recipe) -> Any:
     check(recipe, model.config.model_type)
     if recipe.target_modules and recipe.target_modules != (EVERY_LINEAR,):
         _check_modules(model, recipe)
-    return connect(importlib.import_module(f"finetune.methods.{recipe.method}").apply(model, recipe))
+    try:
+        return connect(importlib.import_module(f"finetune.methods.{recipe.method}").apply(model, recipe))
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, NotImplementedError) as error:
+        reason = " ".join((str(error).strip().splitlines() or [type(error).__name__])[:2])
+        raise FinbenchError(
+            f"recipe: method {recipe.method} does not fit {model.config.model_type} ({reason}). Name the layers that "
+            "it changes in target_modules, or choose another method, such as lora with target_modules: [all-linear]."
+        ) from error
 
 
 def _check_modules(model: Any, recipe: Recipe) -> None:

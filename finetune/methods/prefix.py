@@ -10,6 +10,10 @@ def apply(model: Any, recipe: Recipe) -> Any:
     """Return the model with a trained prefix."""
     from peft import PrefixTuningConfig, get_peft_model
 
+    from finbench.hf.prompts import check_takes_prefix
+
+    check_takes_prefix(model)
+
     config = PrefixTuningConfig(
         task_type=PEFT_TASK[recipe.task_type],
         num_virtual_tokens=recipe.num_virtual_tokens,

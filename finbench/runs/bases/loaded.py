@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from finbench.adapters.on_model import Proof, Switch, probe, same_bits
-from finbench.errors import FinbenchError
 from finbench.hf.bits import KEEP_HEADS, bits_config, say_bits
 from finbench.hf.classes import class_names, name_classes
-from finbench.hf.load import load_model, load_tokenizer
+from finbench.hf.load import load_model, load_tokenizer, refusing
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.monitor import Monitor
 
@@ -50,13 +49,8 @@ def load_base(base: Base, matrix: Matrix) -> LoadedBase:
         from finbench.runs.bases.vllm import VllmBase as loaded
     elif base.pipeline:
         from finbench.runs.bases.pipelined import PipelinedBase as loaded
-    try:
+    with refusing(base.base):
         return loaded(base, matrix)
-    except OSError as error:  # what transformers raises where neither a folder nor the hub has the weights
-        raise FinbenchError(
-            f"the base {base.base!r} cannot be loaded: {str(error).strip().splitlines()[0]} "
-            "Give a folder that holds the weights, or an id that the hub or its cache has."
-        ) from error
 
 
 def quantisation(bits: int | None) -> dict[str, Any]:
