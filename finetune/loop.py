@@ -34,6 +34,8 @@ class RecipeTrainer(Trainer):
     control: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # found before the weights may be split over processes, where no module runs by itself
+        self._takes = arguments_of(base_of(kwargs["model"]))
         super().__init__(*args, **kwargs)
         # the loss is divided by the rows or tokens of all accumulated batches
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
@@ -74,7 +76,7 @@ class RecipeTrainer(Trainer):
         """Return logits (B, K, V) at these positions of the input, running the LM head only there where it can."""
         bare = self.accelerator.unwrap_model(model)
         shift = virtual_tokens(bare) if embeds_in_front(bare) else 0
-        return logits_at(model, inputs, read + shift, arguments=arguments_of(base_of(bare)))
+        return logits_at(model, inputs, read + shift, arguments=self._takes)
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
         """Score the validation rows as a run scores test rows."""

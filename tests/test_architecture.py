@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "jobs": set(),
     "planner": {"engine", "hf", "tasks"},
     "runs": {"models", "tasks", "cells", "jobs", "planner", "adapters", "engine", "hf", "scoring", "data"},
-    "predict": {"models", "tasks", "adapters", "scoring", "data"},
+    "predict": {"hf", "models", "tasks", "adapters", "scoring", "data"},
     "server": {"predict"},
     "leaderboard": {"cells", "scoring", "data"},
     "interchange": {"cells", "runs", "scoring", "data"},

@@ -52,7 +52,7 @@ GUARDS = {
         "test_traps.py::test_too_few_answers_are_no_answers",
     ],
     "the adapter was not applied, or another was": [
-        "runs/test_switch.py::test_a_lora_that_does_nothing_is_found_out",
+        "adapters/test_on_model.py::test_a_lora_that_does_nothing_is_found_out",
         "runs/test_run.py::test_adapters_on_one_base_are_those_loaded_alone",
         "leaderboard/test_pages.py::test_flags_name_what_no_number_shows",
     ],
@@ -79,7 +79,7 @@ GUARDS = {
     ],
     "the shot is a test row or its duplicate": [
         "data/test_load.py::test_the_shot_is_no_near_duplicate_of_a_test_row",
-        "test_tasks.py::test_the_shot_is_one_row_of_train_and_none_of_test",
+        "tasks/test_tasks.py::test_the_shot_is_one_row_of_train_and_none_of_test",
     ],
     "the model is scored on a question it invented": [
         "scoring/test_answers.py::test_label",
@@ -87,9 +87,9 @@ GUARDS = {
         "test_traps.py::test_what_follows_the_first_line_is_not_read",
     ],
     "units are mislabelled, results share a file": [
-        "resources/test_monitor.py::test_seconds_processor_and_memory_are_those_of_the_work",
+        "runs/test_monitor.py::test_seconds_processor_and_memory_are_those_of_the_work",
         "test_traps.py::test_seconds_are_seconds_and_rows_are_counted_once",
-        "runs/test_store.py::test_another_key_is_another_file",
+        "cells/test_store.py::test_another_key_is_another_file",
         "interchange/test_imported.py::test_another_run_is_not_overwritten",
     ],
 }
@@ -144,7 +144,7 @@ def test_what_follows_the_first_line_is_not_read() -> None:
 
 
 def planned(task: ScoredTask, adapter_precision: str) -> Planned:
-    from tests.runs.test_store import KEY
+    from tests.cells.test_store import KEY
 
     made: Any = SimpleNamespace(name="a", method="qlora", size_bytes=1, record={}, precision=adapter_precision)
     return Planned(KEY, task, made)

@@ -63,10 +63,11 @@ def _datasets(names: list[str]) -> dict[str, Mapping[str, Any]]:
 
 def _lengths(names: list[str], tokenizer_name: str) -> dict[str, dict[str, Any]]:
     """Return the token lengths of every task's prompts by split, each with the longest answer that it may get."""
-    from finbench.data.audit import load_tokenizer, token_lengths
+    from finbench.data.audit import token_lengths
+    from finbench.hf.load import tokenizer_and_window
     from finbench.tasks.load import load_tasks
 
-    tokenizer, window = load_tokenizer(tokenizer_name)
+    tokenizer, window = tokenizer_and_window(tokenizer_name)
     found: dict[str, dict[str, Any]] = {}
     for name, task in load_tasks(names).items():
         found[name] = {}

@@ -7,7 +7,6 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from finbench.data.load import asked, drop_leaks, normalised, rows_sha256
-from finbench.errors import FinbenchError
 from finbench.records import Row, RowSet, Split
 
 if TYPE_CHECKING:
@@ -107,20 +106,6 @@ def _overlap(train: Iterable[Row], test: Iterable[Row], form: Callable[[str], st
     in_test = [(form(row.text), row.xml) for row in test]
     shared = set(in_train) & set(in_test)
     return Overlap(sum(text in shared for text in in_train), sum(text in shared for text in in_test), len(shared))
-
-
-def load_tokenizer(name: str) -> "tuple[PreTrainedTokenizerBase, int | None]":
-    """Return the tokenizer of a folder or hub id, and the window of its model in tokens, None where none is stated."""
-    from finbench.hf import load
-
-    tokenizer = load.load_tokenizer(name)
-    try:
-        window = getattr(load.load_config(name), "max_position_embeddings", None)
-    except FinbenchError:  # a tokenizer alone has no configuration of a model
-        window = None
-    stated = int(tokenizer.model_max_length)
-    # Where a tokenizer states none, transformers puts a number of thirty digits.
-    return tokenizer, window or (stated if stated < 10**9 else None)
 
 
 def token_lengths(

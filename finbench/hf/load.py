@@ -40,6 +40,23 @@ def load_tokenizer(base: str, revision: str | None = None, trust_remote_code: bo
         return AutoTokenizer.from_pretrained(base, revision=revision or "main", trust_remote_code=trust_remote_code)
 
 
+def tokenizer_and_window(name: str) -> tuple[Any, int | None]:
+    """Return the tokenizer of a folder or hub id, and the window of its model in tokens, None where none is stated.
+
+    Raises:
+        FinbenchError: there is no tokenizer.
+
+    """
+    tokenizer = load_tokenizer(name)
+    try:
+        window = getattr(load_config(name), "max_position_embeddings", None)
+    except FinbenchError:  # a tokenizer alone has no configuration of a model
+        window = None
+    stated = int(tokenizer.model_max_length)
+    # Where a tokenizer states none, transformers puts a number of thirty digits.
+    return tokenizer, window or (stated if stated < 10**9 else None)
+
+
 def load_model(
     auto_class: str, base: str, revision: str | None = None, trust_remote_code: bool = False, **options: Any
 ) -> Any:
@@ -75,6 +92,6 @@ def refusing(base: str, what: str = "base") -> Iterator[None]:
                 "it, say so: --trust-remote-code, or trust_remote_code: true in a matrix's base or a recipe."
             ) from error
         raise FinbenchError(
-            f"the {what} of {base!r} cannot be loaded: {reason} Give a folder that holds it, or an id that the hub "
-            "or its cache has."
+            f"the {what} of {base!r} cannot be loaded: {reason} "
+            "Check the id, the network and your access to it, or give a folder that holds it (base=FOLDER)."
         ) from error

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from finbench.cli import main
-from finbench.data.audit import audit, load_tokenizer, token_lengths
+from finbench.data.audit import audit, token_lengths
 from finbench.data.load import DATASETS, load
 from finbench.errors import FinbenchError
+from finbench.hf.load import tokenizer_and_window
 from finbench.records import Row, RowSet
 
 
@@ -52,14 +53,14 @@ def test_examples_of_cleaning_are_shown(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_token_lengths_and_window(gpt2: Path, llama: Path, tmp_path: Path) -> None:
-    tokenizer, window = load_tokenizer(str(gpt2))
+    tokenizer, window = tokenizer_and_window(str(gpt2))
     lengths = token_lengths(["a", "a b c " * 600], str(gpt2), tokenizer, window)
     assert window == 1024 and lengths.share_over_window == 0.5
     assert lengths.max == len(tokenizer("a b c " * 600)["input_ids"]) > 1024
-    with_start, _ = load_tokenizer(str(llama))
+    with_start, _ = tokenizer_and_window(str(llama))
     assert token_lengths(["a"], "llama", with_start, None).max == token_lengths(["a"], "gpt2", tokenizer, None).max + 1
-    with pytest.raises(FinbenchError, match="no tokenizer at"):
-        load_tokenizer(str(tmp_path))
+    with pytest.raises(FinbenchError, match="tokenizer of .* cannot be loaded"):
+        tokenizer_and_window(str(tmp_path))
 
 
 def test_the_command_counts_tokens_of_prompts(gpt2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,6 +70,6 @@ def test_the_command_counts_tokens_of_prompts(gpt2: Path, tmp_path: Path, capsys
     assert tokens["test"]["window"] == 1024 and 0 < tokens["test"]["median"] <= tokens["test"]["max"]
     # A one-shot prompt holds two texts, the instruction twice and two answers.
     texts = [row.text for row in load("fpb").splits["test"]]
-    alone = token_lengths(texts, str(gpt2), *load_tokenizer(str(gpt2)))
+    alone = token_lengths(texts, str(gpt2), *tokenizer_and_window(str(gpt2)))
     assert tokens["test"]["max"] > alone.max + 50
     assert "over window" in capsys.readouterr().out
