@@ -42,7 +42,9 @@ def measure(rows: int, dtype: str, device: str) -> list[Comparison]:
     trials = {size: timed(lm, asked[: max(stocks)], device)[0] for size, lm in stocks.items()}
     best = min(trials, key=lambda size: trials[size])
     stock_seconds, theirs = timed(stocks[best], asked, device)
-    our_seconds, ours = timed(FastLM(pretrained=model, tokenizer=tokenizer, batch_size=best), asked, device)
+    our_seconds, ours = timed(
+        FastLM(pretrained=model, tokenizer=tokenizer, strict=True, batch_size=best), asked, device
+    )
     unequal = sum(one != other for one, other in zip(ours, theirs, strict=True)) / rows
     assert unequal <= UNEQUAL_TEXTS[dtype], f"{unequal:.0%} of the answers differ"
     details: dict[str, float | str] = {

@@ -65,7 +65,7 @@ def _requests(prompts: list[str]) -> list[Instance]:
 def _scored(name: str, prompts: list[str], model: Any, tokenizer: Any, dtype: str, device: str) -> Comparison:
     asked = _requests(prompts)
     stock, theirs = timed(HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH), asked, device)
-    seconds, ours = timed(FastLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH), asked, device)
+    seconds, ours = timed(FastLM(pretrained=model, tokenizer=tokenizer, strict=True, batch_size=BATCH), asked, device)
     return Comparison(name, len(prompts), dtype, stock, seconds, _agree(ours, theirs, dtype))
 
 
@@ -93,7 +93,7 @@ def _adapters(folder: Path, count: int, prompts: list[str], tokenizer: Any, dtyp
         theirs.append(HFLM(**options, peft=str(folder / str(number))).loglikelihood(asked, disable_tqdm=True))
     synchronise(device)
     stock, began, ours = time.perf_counter() - began, time.perf_counter(), []
-    lm = FastLM(**options)
+    lm = FastLM(**options, strict=True)
     switch = Switch(lm.model)
     for number in range(count):
         lm._model = switch.put_on(folder / str(number))

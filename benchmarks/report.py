@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+# Below it, prefixes were not shared, whatever a side reports.
+LEAST_RATIO = 1.5
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -23,6 +26,18 @@ class Comparison:
     def ratio(self) -> float:
         """How many times faster ours is."""
         return self.stock_seconds / self.our_seconds
+
+    def check(self) -> None:
+        """Refuse a comparison that cannot be one of the fast way with the stock way.
+
+        Raises:
+            AssertionError: the ratio is near 1, so both sides did the same work, or one did other work.
+
+        """
+        assert self.ratio >= LEAST_RATIO, (
+            f"{self.name}: {self.ratio:.2f} times the stock way, which is what it is without the fast path: an error of "
+            "the benchmark, or of this release of a library (`finbench doctor`)."
+        )
 
 
 def markdown(comparisons: Sequence[Comparison], machine: Mapping[str, str]) -> str:

@@ -111,7 +111,7 @@ def stock(model: object, tokenizer: object, batch_size: int = 4) -> HFLM:
 
 
 def fast(model: object, tokenizer: object, batch_size: int | str = 4, **options: object) -> FastLM:
-    return FastLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, **options)
+    return FastLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, **{"strict": True, **options})
 
 
 def assert_same(ours: list[tuple[float, bool]], theirs: list[tuple[float, bool]], within: float = 1e-4) -> None:
@@ -152,11 +152,14 @@ def test_what_cannot_be_shared_is_scored_as_hf_does(
     family: str, tokenizer: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = make(UNSHARED[family])
-    lm = fast(model, tokenizer)
+    lm = fast(model, tokenizer, strict=False)
     with caplog.at_level(logging.WARNING, logger="finbench"):
         assert lm.loglikelihood(scored()) == stock(model, tokenizer).loglikelihood(scored())
         lm.loglikelihood(scored())
     assert len([record for record in caplog.records if "without shared prefixes" in record.message]) == 1
+    assert lm.not_shared in caplog.records[0].message
+    with pytest.raises(FinbenchError, match="hf-fast cannot share prefixes here: .* Leave strict out"):
+        fast(model, tokenizer).loglikelihood(scored())
 
 
 def adapted(model: PreTrainedModel, kind: str) -> object:

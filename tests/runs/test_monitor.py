@@ -16,7 +16,7 @@ def test_seconds_processor_and_memory_are_those_of_the_work() -> None:
     record = monitor.record()
     assert record["elapsed_seconds"] == pytest.approx(elapsed, rel=0.3)
     assert record["resident_peak_bytes"] > 200 * 2**20
-    assert record["cpu_percent_max"] > 20 and record["samples"] > 4
+    assert record["cpu_percent_max"] > 20 and record["samples"] >= 2
 
 
 def test_what_this_machine_cannot_tell_is_none() -> None:
