@@ -59,6 +59,7 @@ def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
         "recipe": {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()},
         "recipe_sha256": recipe.sha256(),
         "resources": trained.resources,
+        "not_shared": trained.not_shared,
         "metrics": trained.metrics,
         "confusions": trained.confusions,
         "history": trained.history,
@@ -130,6 +131,9 @@ def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
         f"- {resources['steps']:,} steps in {resources['elapsed_seconds']:.0f} seconds, "
         + (f"{hours:.2f} GPU hours" if hours is not None else "no GPU")
         + f", {resources['resident_peak_bytes'] / 2**30:.2f} GiB resident at most",
+        f"- every row ran whole: {record['not_shared']}"
+        if record.get("not_shared")
+        else "- rows shared their prefixes",
         *(
             f"- rows of {name}: {rows['source']}, hash {rows['sha256'][:12]}, licence: {rows['licence'] or 'your own'}"
             for name, rows in record["rows"].items()

@@ -39,7 +39,8 @@ FINISHED = "trainer_state.json"  # the Trainer writes it last but for pruning, s
 class Trained:
     """What a training leaves behind: where it lies, what it saw and what it cost, all its processes together.
 
-    `writes` says whether this process is the one that writes files.
+    `writes` says whether this process is the one that writes files, `not_shared` why rows did not share their prefixes
+    ("" where they did).
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Trained:
     resources: dict[str, Any]
     parameters: dict[str, int]
     writes: bool
+    not_shared: str
 
 
 def train(recipe: Recipe, folder: Path) -> Trained:
@@ -71,7 +73,8 @@ def train(recipe: Recipe, folder: Path) -> Trained:
     lm = _model_type(model, tokenizer, labels)
     found = _examples(tasks, lm, recipe)
     counts = _count(model)
-    shares = recipe.prefix_sharing == "auto" and recipe.task_type == "causal" and _share(model, recipe, found.train)
+    not_shared = _share(model, recipe, found.train)
+    shares = not_shared == ""
     trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
     with Monitor() as monitor:
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -85,7 +88,8 @@ def train(recipe: Recipe, folder: Path) -> Trained:
     kept = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
     resources = merge(gather_object([monitor.record()])) | _speed(trainer, checkpoint, monitor)
     confusions = trainer.validate.confusions
-    return Trained(folder, labels, found, kept, trainer.state.log_history, confusions, resources, counts, writes)
+    history = trainer.state.log_history
+    return Trained(folder, labels, found, kept, history, confusions, resources, counts, writes, not_shared)
 
 
 def _speed(trainer: RecipeTrainer, checkpoint: str | None, monitor: Monitor) -> dict[str, float]:
@@ -154,8 +158,12 @@ def _with_method(model: Any, recipe: Recipe) -> Any:
     return wrap(model, adapter.path, trainable=True)
 
 
-def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> bool:
-    """Prepare the model for shared prefixes and return True, or say why it trains without."""
+def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> str:
+    """Prepare the model for shared prefixes and return "", or return why it trains without, and say what is slow."""
+    if recipe.task_type != "causal":
+        return f"a {recipe.task_type} has no prompt whose rows begin alike"
+    if recipe.prefix_sharing == "off":
+        return "prefix_sharing is off"
     if recipe.gradient_checkpointing or os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "").lower() == "true":
         reason = "gradient checkpointing computes keys and values twice"
     elif split.splits_weights():
@@ -163,10 +171,10 @@ def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> bool:
     else:
         reason = why_plain(model, max(len(example.input_ids) for example in examples))
     if reason:
-        logger.warning("training runs every row whole, without shared prefixes: %s", reason)
-        return False
+        logger.warning("training runs every row whole, without shared prefixes, several times slower: %s", reason)
+        return reason
     install(model)
-    return True
+    return ""
 
 
 def _count(model: nn.Module) -> dict[str, int]:

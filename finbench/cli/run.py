@@ -1,6 +1,7 @@
 """`finbench run MATRIX.yaml`: score every base and adapter on every task; what is done stays."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from finbench.cli.executing import add_executor, executor
@@ -18,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
     add_executor(parser, "a base with its adapters")
     parser.add_argument("--parts", type=int, default=1, help="Ray tasks that a base's cells may be (default 1)")
+    parser.add_argument(
+        "--strict", action="store_true", help="fail cells that hf-fast cannot score with shared prefixes"
+    )
     parser.add_argument("--plan", action="store_true", help="only say what would be scored")
 
 
@@ -30,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     folder = options.cells or leaderboards() / "cells"
     matrix = read_matrix(options.matrix)
+    matrix = replace(matrix, strict=matrix.strict or options.strict)
     plan = plan_matrix(matrix, folder, options.redo)
     planned = {cell.key for cell in plan.todo}
     failed = [cell for cell in plan.cells if cell.key not in planned and has_failed(folder, cell.key)]

@@ -40,6 +40,10 @@ def flags(cell: Cell) -> list[str]:
         found.append("not shown to beat a constant answer")
     if cell.n_clusters < cell.n_rows:
         found.append(f"{cell.n_rows} rows are {cell.n_clusters} different ones")
+    if reason := cell.flags.get("not_shared"):
+        found.append(f"scored without shared prefixes, so its seconds are those of hf: {reason}")
+    if cell.flags.get("trust_remote_code"):
+        found.append("the base's own code was allowed to run")
     if cell.key.engine.partition("/")[0] == "hf":
         found.append("scored by lm-eval's own hf")
     if cell.adapter is not None and not record_of(cell):

@@ -188,10 +188,11 @@ class _Runner:
 
         cell.task.requests  # noqa: B018  rendered before the clock starts, since all models share them
         loaded.lm.truncated_requests.clear()
+        loaded.lm.not_shared = ""
         with loaded.monitor() as monitor:
             outcomes = cell.task.score(loaded.lm)
         cut = {row for task, row in loaded.lm.truncated_requests if task == cell.task.name}
-        measured = Measured(outcomes, len(cut) / len(outcomes), monitor.record(), proof)
+        measured = Measured(outcomes, len(cut) / len(outcomes), monitor.record(), proof, loaded.lm.not_shared)
         result = cell_from(cell, self.plan.base, self.plan.headless, self.matrix, measured)
         write_cell(self.folder, result, outcomes)
 

@@ -6,6 +6,7 @@ title: ""                       # printed over the results, such as "models of r
 tasks: [fin_sentiment, fin_ner] # tasks or groups
 limit: null                     # row cap
 truncate: refuse                # or report: score too long an input and count it
+strict: false                   # true: hf-fast refuses what it cannot score with shared prefixes
 clean: false                    # the text cleaning of finbench.data.clean
 perturb: [none]                 # also lower, upper, typos, numbers, tickers: changed test texts, for robustness.md
 batch_size: 16
@@ -108,6 +109,7 @@ class Matrix:
     title: str = ""
     limit: int | None = None
     truncate: Truncate = "refuse"
+    strict: bool = False
     clean: bool = False
     perturb: tuple[str, ...] = (NONE,)
     batch_size: int = 16

@@ -17,12 +17,16 @@ from finbench.runs.matrix import Base, Matrix
 
 @dataclass(frozen=True)
 class Measured:
-    """What scoring one cell gave: an outcome a row, the share of rows cut, and the resource monitor's record."""
+    """What scoring one cell gave: an outcome a row, the share of rows cut, and the resource monitor's record.
+
+    `not_shared` says why `hf-fast` did not share prefixes, "" where it did, and where another type never would.
+    """
 
     outcomes: Sequence[Outcome]
     truncated_share: float
     resources: Mapping[str, Any]
     proof: Proof | None
+    not_shared: str = ""
 
 
 def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, measured: Measured) -> Cell:
@@ -55,7 +59,7 @@ def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, meas
         versions=provenance.versions(),
         git=provenance.git_state(),
         command=provenance.command(),
-        flags=_flags(planned, base, headless),
+        flags=_flags(planned, base, headless, measured.not_shared),
         adapter=_adapter(planned) or _trained_whole(base),
         adapter_proof=asdict(measured.proof) if measured.proof else None,
         perturbed_share=planned.task.perturbed_share,
@@ -94,12 +98,14 @@ def _peak_bytes(resources: Mapping[str, Any]) -> int:
     return int(sum(on_gpu) if on_gpu else resources["resident_peak_bytes"])
 
 
-def _flags(planned: Planned, base: Base, headless: bool) -> dict[str, Any]:
+def _flags(planned: Planned, base: Base, headless: bool, not_shared: str) -> dict[str, Any]:
     trained = planned.adapter.precision if planned.adapter else base.precision
     return {
         "sample_rows": planned.task.source == "sample",
         "base_without_head": headless,
         "trained_precision": trained if trained and trained != base.precision else None,
+        "not_shared": not_shared or None,
+        "trust_remote_code": base.trust_remote_code,
     }
 
 

@@ -30,6 +30,7 @@ from transformers import (
 )
 
 from finbench.engine.model import SharedModel
+from finbench.errors import FinbenchError
 from finbench.models.fast import FastLM
 
 SIZE = {
@@ -156,8 +157,8 @@ def test_what_cannot_be_shared_is_scored_as_hf_does(
     with caplog.at_level(logging.WARNING, logger="finbench"):
         assert lm.loglikelihood(scored()) == stock(model, tokenizer).loglikelihood(scored())
         lm.loglikelihood(scored())
-    assert len([record for record in caplog.records if "without shared prefixes" in record.message]) == 1
-    assert lm.not_shared in caplog.records[0].message
+    said = [record.message for record in caplog.records if "without shared prefixes" in record.message]
+    assert len(said) == 1 and lm.not_shared in said[0]
     with pytest.raises(FinbenchError, match="hf-fast cannot share prefixes here: .* Leave strict out"):
         fast(model, tokenizer).loglikelihood(scored())
 

@@ -90,7 +90,7 @@ class CausalBase:
         else:
             from finbench.models.fast import FastLM
 
-            self.lm = FastLM(**settings, truncate=matrix.truncate)
+            self.lm = FastLM(**settings, truncate=matrix.truncate, strict=matrix.strict)
         self._switch = Switch(self.lm.model)
 
     def put_on(self, adapter: "Adapter") -> Proof:
