@@ -5,12 +5,17 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
 from finbench.hf.forward import arguments_of, logits_at
 from finbench.hf.wrapped import base_of, embeds_in_front, virtual_tokens
 from finetune.batches import LengthGroupedOrder
 from finetune.examples import Example
+
+# What the Trainer (5.3 to 5.24) calls the forgetting of activations; the older name where it knows no other.
+CHECKPOINTING = next(
+    name for name in ("activation_checkpointing", "gradient_checkpointing") if hasattr(TrainingArguments, name)
+)
 
 
 class Rows(torch.utils.data.Dataset):

@@ -24,7 +24,7 @@ from finetune import sharded as split
 from finetune.base import load_base
 from finetune.batches import collate, collate_seq2seq
 from finetune.examples import Example, Examples
-from finetune.loop import RecipeTrainer, Rows
+from finetune.loop import CHECKPOINTING, RecipeTrainer, Rows
 from finetune.recipe import Recipe
 from finetune.shared_prefix import install, why_plain
 from finetune.validate import Validation
@@ -255,7 +255,7 @@ def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArgumen
         logging_first_step=True,
         bf16=recipe.precision == "bfloat16",
         fp16=recipe.precision == "float16",
-        activation_checkpointing=recipe.gradient_checkpointing,
+        **{CHECKPOINTING: recipe.gradient_checkpointing},
         seed=recipe.seed,
         data_seed=recipe.seed,
         remove_unused_columns=False,

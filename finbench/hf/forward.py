@@ -74,7 +74,7 @@ def hidden_states(backbone: Any, inputs: Mapping[str, Any], cache: DynamicCache)
 def _sample(module: Any) -> dict[str, torch.Tensor]:
     """Return two tokens as ids, or as embeddings where the module has none of its own (a pipeline's later stage)."""
     embedding = module.get_input_embeddings()
-    if embedding is None:
+    if not hasattr(embedding, "weight"):
         shape = (1, TRIAL_TOKENS, int(module.config.get_text_config().hidden_size))
         return {"inputs_embeds": torch.zeros(shape, device=module.device, dtype=module.dtype)}
     return {"input_ids": torch.zeros(1, TRIAL_TOKENS, dtype=torch.long, device=embedding.weight.device)}

@@ -76,6 +76,8 @@ def _translated(forward: Callable[..., Any], name: str) -> Callable[..., Any]:
         return forward(*args, **inputs)
 
     signature = inspect.signature(forward)
+    if PEFT_NAME in signature.parameters:
+        return translated
     known = [part for part in signature.parameters.values() if part.kind is not inspect.Parameter.VAR_KEYWORD]
     more = [part for part in signature.parameters.values() if part.kind is inspect.Parameter.VAR_KEYWORD]
     ours = inspect.Parameter(PEFT_NAME, inspect.Parameter.KEYWORD_ONLY, default=None)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from peft import PeftConfig
-from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 from transformers.activations import ACT2FN
@@ -16,16 +15,14 @@ from transformers.activations import ACT2FN
 from finbench.adapters.bottleneck.families import PLACEMENTS, Placement, find_sites
 from finbench.adapters.bottleneck.layer import BottleneckLayer, BottleneckShape, Reads
 from finbench.errors import FinbenchError
+from finbench.hf.peft_types import enter
 
 PEFT_TYPE = "BOTTLENECK"
 
 
 def register() -> None:
     """Enter the type in PEFT's tables, once or often."""
-    # `peft.utils.register_peft_method` takes only members of PEFT's own enumeration.
-    PEFT_TYPE_TO_CONFIG_MAPPING[PEFT_TYPE] = BottleneckConfig
-    PEFT_TYPE_TO_TUNER_MAPPING[PEFT_TYPE] = BottleneckModel
-    PEFT_TYPE_TO_PREFIX_MAPPING[PEFT_TYPE] = BottleneckModel.prefix
+    enter(PEFT_TYPE, BottleneckConfig, BottleneckModel)
 
 
 @dataclass

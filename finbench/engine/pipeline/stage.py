@@ -41,11 +41,22 @@ class Source:
 
 
 class Passed(torch.nn.Module):
-    """Stands where another stage's layer is: hands on what it is given."""
+    """Stands where another stage's layer is: hands on what it is given.
+
+    A backbone may ask the layer which kind of attention's mask it is to have.
+    """
+
+    def __init__(self, layer: torch.nn.Module) -> None:
+        super().__init__()
+        self.attention_type = getattr(layer, "attention_type", None)
 
     def forward(self, hidden: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the hidden states (B, T, H) as they came."""
         return hidden
+
+
+class Absent(torch.nn.Module):
+    """Stands where another stage has the embeddings: a module without weights, which PEFT may look through."""
 
 
 class NoPositions(torch.nn.Module):
@@ -82,11 +93,32 @@ def load_stage(source: Source, stage: int, stages: int, device: torch.device) ->
     if report["missing_keys"]:
         raise FinbenchError(f"{source.pretrained} lacks {len(report['missing_keys'])} weights: download it again.")
     keep_layout(model).eval()
+    if stage > 0:
+        check_takes_hidden_states(model, source.pretrained)
     if source.peft is None:
         return model, set()
     if source.words is not None:
         model.resize_token_embeddings(source.words)
     return put_on(model, source.peft)
+
+
+@torch.no_grad()
+def check_takes_hidden_states(model: Any, name: str) -> None:
+    """Refuse a backbone that does something to what arrives before its first layer, as Gemma's scale once did."""
+    backbone = getattr(model, model.base_model_prefix)
+    layers = backbone.h if model.config.model_type == "gpt2" else backbone.layers
+    came: list[torch.Tensor] = []
+    hook = layers[0].register_forward_pre_hook(lambda _, inputs: came.append(inputs[0]))
+    sent = torch.ones(1, 1, int(model.config.hidden_size), dtype=model.dtype, device=model.device)
+    try:
+        backbone(inputs_embeds=sent, use_cache=False)
+    finally:
+        hook.remove()
+    if not came or not torch.equal(came[0], sent):
+        raise FinbenchError(
+            f"{name} cannot be split with this release of transformers, whose {model.config.model_type} changes hidden "
+            "states before its first layer: leave pipeline out, or install a newer transformers."
+        )
 
 
 def check_splittable(source: Source, stages: int) -> None:
@@ -123,11 +155,11 @@ def _stage_class(whole: type, stage: int, stages: int) -> Any:
             cut(self, stage, stages)
 
         def tie_weights(self, *args: Any, **kwargs: Any) -> None:
-            if self.lm_head is not None and _embeddings(self) is not None:
+            if self.lm_head is not None and not isinstance(_embeddings(self), Absent):
                 super().tie_weights(*args, **kwargs)
 
         def resize_token_embeddings(self, size: int) -> None:
-            for module in {_embeddings(self), self.lm_head} - {None}:
+            for module in {part for part in (_embeddings(self), self.lm_head) if hasattr(part, "weight")}:
                 if size > module.weight.shape[0]:
                     raise FinbenchError("an adapter with added words cannot be put on a pipeline: leave pipeline out.")
                 module.weight = torch.nn.Parameter(module.weight[:size], requires_grad=False)
@@ -146,21 +178,21 @@ def cut(model: Any, stage: int, stages: int) -> None:
     own = layers_of(stage, stages, len(layers))
     for number, layer in enumerate(layers):
         if number not in own:
-            layers[number] = Passed()
+            layers[number] = Passed(layer)
             continue
         for module in layer.modules():  # a stage's cache counts its own layers
             if hasattr(module, "layer_idx"):
                 module.layer_idx -= own.start
     is_last = stage == stages - 1
     if not is_last:
-        setattr(backbone, norm, Passed())
+        setattr(backbone, norm, Passed(getattr(backbone, norm)))
         model.lm_head = None
     if stage > 0:
         if not (is_last and model.config.tie_word_embeddings):  # then it is the head
-            setattr(backbone, embedding, None)
+            setattr(backbone, embedding, Absent())
         if is_gpt2:
             backbone.wpe = NoPositions()
-    if model.lm_head is None or getattr(backbone, embedding) is None:
+    if model.lm_head is None or isinstance(getattr(backbone, embedding), Absent):
         model.all_tied_weights_keys = {}
 
 
