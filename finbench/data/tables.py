@@ -199,8 +199,8 @@ def _as_text(value: Any) -> str | None:
 def _kind(value: Any) -> str:
     if isinstance(value, float | Decimal):
         return "an infinite number"
-    kinds = {bytes: "bytes", list: "a list", tuple: "a list", dict: "an object"}
-    return kinds.get(type(value), f"a {type(value).__name__}")
+    kinds: tuple[tuple[type, str], ...] = ((bytes, "bytes"), (list, "a list"), (dict, "an object"))
+    return next((words for kind, words in kinds if isinstance(value, kind)), f"a {type(value).__name__}")
 
 
 def complete_records(
