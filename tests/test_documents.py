@@ -1,4 +1,4 @@
-"""Whatever lies in a YAML or JSON of others, every reader takes it right or refuses it in one line; found by fuzzing."""
+"""Whatever lies in a YAML or JSON of others, every reader takes it right or refuses it in one line; also by fuzzing."""
 
 import json
 import time

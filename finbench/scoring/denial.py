@@ -29,9 +29,14 @@ AFFIRMED = re.compile(
     r"\bat least\b|\bnothing but\b|\bnot (?:only|just|merely)\b"
 )
 CLAUSE = re.compile(
-    r"[;:,!?。，；：！？、|]|(?<!\.)\.(?=\s|$)|\s[-–—]+\s|—|->|=>|→|"
+    r"[;:!?。，；：！？、|]|(?<!\.)\.(?=\s|$)|\s[-–—]+\s|—|->|=>|→|"
     r"(?<!anything )(?<!nothing )\bbut\b|\b(?:however|therefore|thus|hence|whereas|although|though|because|since|while|"
     r"aber|sondern|jedoch|mais|donc|pero|sino|però|но|а)\b|但是|但|然而|所以|因此|而是|不过|不過|可是|しかし|だが|แต่"
+)
+# A comma ends a clause where a new one begins behind it; "not in any way, shape or form" goes on.
+STARTS = re.compile(
+    r"\W*$|\W*(?:so|and|or|it|its|it's|this|that|these|which|what|the|an?|i|we|they|you|overall|then|is|was|are|making|my|"
+    r"still|just|only|as|if|when|given|yes|no|label|answer|sentiment|tone|es|il|elle|er|sie|das|die|der|und|et|y|e)\b"
 )
 BRACKETED = re.compile(r"\([^()]*\)")
 
@@ -72,7 +77,7 @@ def denied(before: str, after: str, labels: frozenset[str] = frozenset()) -> boo
     before, after = before[-REACH:], after[:REACH]
     if RIGHT_BEFORE.search(before) or BETWEEN_COMMAS.search(before) or _denied_after(after, labels):
         return True
-    clause = CLAUSE.split(BRACKETED.sub(" ", AFFIRMED.sub(" ", THAI_OTHER.sub("", HAN_OTHER.sub("", before)))))[-1]
+    clause = _clause(THAI_OTHER.sub("", HAN_OTHER.sub("", before)))
     words = (found[0] for found in BEFORE.finditer(clause))
     return any(word not in labels for word in words) or bool(HAN_BEFORE.search(clause) or THAI_BEFORE.search(clause))
 
@@ -80,8 +85,15 @@ def denied(before: str, after: str, labels: frozenset[str] = frozenset()) -> boo
 def denies_number(before: str, after: str) -> bool:
     """Say whether a number is denied; "without tax" and "excluding" only say what it is the number of."""
     before, after = before[-REACH:].casefold(), after[:REACH].casefold()
-    clause = CLAUSE.split(BRACKETED.sub(" ", AFFIRMED.sub(" ", before)))[-1]
+    clause = _clause(before)
     return bool(RIGHT_BEFORE.search(before) or NUMBER_BEFORE.search(clause) or AFTER.search(after))
+
+
+def _clause(before: str) -> str:
+    """Return the clause that a word stands in, as far as the word."""
+    parts = CLAUSE.split(BRACKETED.sub(" ", AFFIRMED.sub(" ", before)))[-1].split(",")
+    starts = (n for n in range(len(parts) - 1, 0, -1) if STARTS.match(parts[n]))
+    return ",".join(parts[next(starts, 0) :])
 
 
 def denied_right_before(before: str) -> bool:

@@ -46,7 +46,7 @@ SPELLED = re.compile(rf"\b(?:{ONES})(?:[\s-]+(?:and\s+)?(?:{ONES}|{SCALE}))*\b",
 SPELLED_BEFORE = re.compile(rf"\b(?:{ONES}|{SCALE})\s*$", re.IGNORECASE)
 SCALE_WORD = re.compile(rf"(?<!\w)(?:{SCALE})(?!\w)", re.IGNORECASE)
 TAG = re.compile(r"</?[a-z][\w-]*>|[-=]+>", re.IGNORECASE)
-MARKS = re.compile(r"(?<![0-9A-Za-z])[*_`]+|[*_`]+(?![0-9A-Za-z])")
+MARKS = re.compile(r"(?<![0-9A-Za-z*_`])[*_`]+|[*_`]+(?![0-9A-Za-z*_`])")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,9 @@ def _numbers(line: str, point: Point, percent: Percent) -> list[_Found]:
     """Return the numbers of a line in their order; digits within a word, an ordinal or a range are none."""
     numbers: list[_Found] = []
     position = 0
-    while len(numbers) <= MOST and (run := RUN[point].search(line, position)):
+    while run := RUN[point].search(line, position):
+        if len(numbers) == MOST:
+            return [*numbers, _Found(run.start(), run.end(), None)]
         found = _number(line, run.start(), run.end(), percent, numbers)
         position = max(run.end(), found.end) if found else run.end()
         if found:
