@@ -26,6 +26,10 @@ KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp", "tag:yaml.org,20
 ESCAPED_HALVES = re.compile(r"\\u[dD][89a-fA-F]")
 
 
+class Written(str):
+    """A number with a point or an exponent, as it is written."""
+
+
 class DocumentError(FinbenchError):
     """What is wrong with a document, and in which line (from 1; 0 where the line is not known)."""
 
@@ -50,21 +54,22 @@ def parse_yaml(text: str, where: str) -> Any:
     return load_yaml(text, where, SettingsLoader)[1]
 
 
-def read_json(path: Path) -> Any:
-    """Return what a JSON file holds.
+def read_json(path: Path, *, constants: bool = False) -> Any:
+    """Return what a JSON file holds; `constants` as in `parse_json`.
 
     Raises:
         FinbenchError: it cannot be read or is no strict JSON; with file, line and column.
 
     """
-    return parse_json(read_text(path), str(path))
+    return parse_json(read_text(path), str(path), constants=constants)
 
 
-def parse_json(text: str, where: str, *, line: int = 0, nan: bool = False, exact: bool = False) -> Any:
+def parse_json(text: str, where: str, *, line: int = 0, constants: bool = False, exact: bool = False) -> Any:
     """Return what a JSON text holds.
 
-    `line` is the line of a file that the text is, `nan` lets NaN (what pandas writes for no value) through as a float,
-    `exact` gives numbers with a point as the texts that stand there, since a float would round them.
+    `line` is the line of a file that the text is. `constants` lets NaN and Infinity through, which Python writes for
+    pandas' missing values and in models' configurations. `exact` gives numbers with a point as `Written`, the texts
+    that stand there, since a float would round them.
 
     Raises:
         FinbenchError: it is no strict JSON; `where` says in the message what the text is.
@@ -88,10 +93,10 @@ def parse_json(text: str, where: str, *, line: int = 0, nan: bool = False, exact
         number = float(digits)
         if abs(number) == float("inf"):
             fail(f"the number {_short(digits, 30)} is larger than any that can be computed with")
-        return digits if exact else number
+        return Written(digits) if exact else number
 
     def constant(word: str) -> float:
-        return float("nan") if word == "NaN" and nan else fail(f"{word} is no number of JSON")
+        return float(word) if constants else fail(f"{word} is no number of JSON")
 
     try:
         found = json.loads(

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from finbench.adapters.base_hash import base_sha256
 from finbench.adapters.folder import CONFIG, RECORD, WEIGHTS, read_adapter, write_record
 from finbench.cells.store import read_cells
 from finbench.cli import main
@@ -333,3 +334,9 @@ def test_an_adapters_record_of_any_values(tmp_path_factory: pytest.TempPathFacto
     if not refused(lambda: read_adapter(str(folder))):
         found = read_adapter(str(folder))
         assert isinstance(found.base, str) and all(isinstance(label, str) for label in found.labels)
+
+
+def test_a_models_configuration_may_hold_infinity(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "mamba2", "time_step_limit": [0.0, Infinity]}')
+    save_file({"w": np.zeros(1, dtype=np.float32)}, tmp_path / "model.safetensors")
+    assert len(base_sha256(str(tmp_path))) == 64

@@ -80,7 +80,7 @@ def _weights_in(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = read_json(path)
+        content: dict[str, Any] = read_json(path, constants=True)  # Mamba's time_step_limit ends in Infinity
     except FinbenchError as error:
         raise FinbenchError(f"{path.parent} is no model's folder: {path.name} cannot be read ({error}).") from error
     return content

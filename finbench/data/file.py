@@ -4,8 +4,11 @@ A task YAML asks for it with
 `dataset_kwargs: {dataset: file, train: news.csv, text: headline, label: mood, labels: [bad, good]}`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 
 from finbench.data.quarter import quarter
@@ -14,6 +17,8 @@ from finbench.data.tables import complete_records, name_label, read_table
 from finbench.errors import FinbenchError
 from finbench.paths import task_folders
 from finbench.records import Row, RowSet
+
+logger = logging.getLogger(__name__)
 
 
 def find_file(given: str) -> Path:
@@ -59,7 +64,14 @@ def read(train: str, test: str = "", text: str = "text", label: str = "label", l
     known = tuple(named or sorted(classes))
     _check_classes(known, classes, train)
     source = f"file:{Path(train).name}" + (f"+{Path(test).name}" if test else "")
+    for reason, count in dropped.items():
+        _say_once(f"{source}: {count} rows are left out ({reason})")
     return RowSet("file", source, known, {split: tuple(rows) for split, rows in splits.items()}, dropped)
+
+
+@lru_cache(maxsize=64)
+def _say_once(text: str) -> None:
+    logger.warning(text)  # rows are read anew for every command of a session
 
 
 def _check_options(labels: Sequence[str], **texts: str) -> None:
@@ -68,10 +80,10 @@ def _check_options(labels: Sequence[str], **texts: str) -> None:
             raise FinbenchError(f"{name} is {value!r} among the task's dataset_kwargs; a text is wanted: use quotes.")
     if not texts["train"]:
         raise FinbenchError("dataset `file` needs `train: PATH` among the task's dataset_kwargs.")
-    if not isinstance(labels, list | tuple) or any(isinstance(n, bool) or not isinstance(n, str | int) for n in labels):
+    if not isinstance(labels, list | tuple) or any(type(one) not in (str, int, float) for one in labels):
         raise FinbenchError(
             f"labels is {labels!r} among the task's dataset_kwargs; a list of texts is wanted. YAML takes yes, no, on, "
-            "off, null and 1.0 for other than texts: put them in quotes."
+            "off and null for other than texts: put them in quotes."
         )
     if twice := [name for name in labels if [str(one) for one in labels].count(str(name)) > 1]:
         raise FinbenchError(f"labels names {twice[0]!r} twice among the task's dataset_kwargs.")
@@ -107,7 +119,7 @@ def _check_classes(known: Sequence[str], places: Mapping[str, str], given: str) 
 
 
 def _meaning(name: str) -> object:
-    try:
-        return Decimal(name)
-    except InvalidOperation:
-        return " ".join(name.casefold().split())
+    with suppress(InvalidOperation):
+        if (number := Decimal(name)).is_finite():
+            return number
+    return " ".join(name.casefold().split())

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from finbench.documents import parse_json, read_text
+from finbench.documents import Written, parse_json, read_text
 from finbench.errors import FinbenchError
 
 # The words that pandas takes for no value (`read_csv`, `keep_default_na`), and two more spellings of them.
@@ -132,19 +132,28 @@ def _check_swallowed(
 
 def _read_jsonl(path: Path, columns: Sequence[str]) -> tuple[list[str], list[Record]]:
     found: dict[str, None] = {}
-    records = []
+    lines: list[tuple[str, dict[str, Any]]] = []
     # Not splitlines(): JSON strings may hold U+2028 and the like, which are no line ends of a file.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        record = parse_json(line, repr(str(path)), line=number, nan=True, exact=True)
+        record = parse_json(line, repr(str(path)), line=number, constants=True, exact=True)
         if not isinstance(record, dict):
             raise FinbenchError(f"{str(path)!r}, line {number}: each line must be an object of columns and values.")
         found.update(dict.fromkeys(record))
-        records.append(_record(record, columns, path, f"line {number}"))
-    return list(found), [
-        Record({**dict.fromkeys(found.keys() & set(columns), ""), **one}, one.place) for one in records
-    ]
+        lines.append((f"line {number}", {name: record.get(name) for name in columns}))
+    for name in columns:
+        _write_alike([values for _, values in lines], name)
+    asked = [name for name in columns if name in found]
+    return list(found), [_record(values, asked, path, place) for place, values in lines]
+
+
+def _write_alike(lines: Sequence[dict[str, Any]], name: str) -> None:
+    """Write whole numbers of a column as 0.0 where others are written so: 0 and 0.0 are one number, and one class."""
+    kinds = {type(line[name]) for line in lines} - {type(None), float}
+    if kinds == {int, Written}:
+        for line in lines:
+            line[name] = f"{line[name]}.0" if type(line[name]) is int else line[name]
 
 
 def _read_parquet(path: Path, columns: Sequence[str]) -> tuple[list[str], list[Record]]:

@@ -58,7 +58,7 @@ def import_results(path: Path, folder: Path) -> list[Cell]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        record = parse_json(read_text(path), str(path), nan=True)
+        record = parse_json(read_text(path), str(path), constants=True)
         [record[name] for name in ("results", "configs", "versions", "n-shot", "n-samples", "config", "date")]
     except (FinbenchError, LookupError, TypeError) as error:
         raise FinbenchError(

@@ -65,7 +65,7 @@ def read_samples(path: Path) -> tuple[str, list[dict[str, Any]]]:
     """
     try:
         lines = enumerate(read_text(path).split("\n"), start=1)
-        records = [parse_json(line, str(path), line=number, nan=True) for number, line in lines if line.strip()]
+        records = [parse_json(line, str(path), line=number, constants=True) for number, line in lines if line.strip()]
         records.sort(key=lambda record: record["doc_id"])
         known = [record["doc"]["cluster"] and record["filtered_resps"][0] is not None for record in records]
     except (FinbenchError, LookupError, TypeError) as error:

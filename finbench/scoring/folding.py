@@ -1,5 +1,6 @@
-"""What looks the same reads the same: invisible characters, full-width forms, kinds of apostrophes, markdown."""
+"""What looks the same reads the same: invisible characters, full-width forms, kinds of apostrophes, markup."""
 
+import html
 import re
 import unicodedata
 
@@ -22,7 +23,7 @@ FENCE = re.compile(r"(?:```|~~~)\w*|[\W_]+")
 
 def visible(text: str) -> str:
     """Return a text without what does not show, with one form for characters that differ in width or slant alone."""
-    return BACKTICK.sub("'", INVISIBLE.sub("", text).translate(SAME))
+    return BACKTICK.sub("'", INVISIBLE.sub("", html.unescape(text)).translate(SAME))
 
 
 def first_line(text: str) -> str:

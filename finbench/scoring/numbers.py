@@ -44,7 +44,7 @@ ONES = (
 )
 SPELLED = re.compile(rf"\b(?:{ONES})(?:[\s-]+(?:and\s+)?(?:{ONES}|{SCALE}))*\b", re.IGNORECASE)
 SPELLED_BEFORE = re.compile(rf"\b(?:{ONES}|{SCALE})\s*$", re.IGNORECASE)
-SCALE_WORD = re.compile(rf"(?<!\w)(?:{SCALE})(?!\w)", re.IGNORECASE)
+APART = re.compile(rf"(?<!\w)(?:{SCALE})(?!\w)|\b(?:minus|negative)\b", re.IGNORECASE)
 TAG = re.compile(r"</?[a-z][\w-]*>|[-=]+>", re.IGNORECASE)
 MARKS = re.compile(r"(?<![0-9A-Za-z*_`])[*_`]+|[*_`]+(?![0-9A-Za-z*_`])")
 
@@ -69,7 +69,7 @@ def number_in(text: str, point: Point = ".", percent: Percent = "points") -> str
         line = YEAR.sub(_blank, line)
         found = _numbers(line, point, percent)
     values = {one.value for one in found}
-    if len(values) != 1 or _scale_apart(line, found):
+    if len(values) != 1 or _changed_apart(line, found):
         return ""
     if any(denies_number(line[: one.start], line[one.end :]) for one in found):
         return ""
@@ -173,9 +173,9 @@ def _in_parentheses(before: str, value: Decimal, minus: bool, earlier: list[_Fou
     return value.copy_negate() if minus or VALUE_PLACE.search(before) else None
 
 
-def _scale_apart(line: str, found: list[_Found]) -> bool:
-    """Say whether a word such as "millions" stands elsewhere in the line: then the number may be in millions."""
+def _changed_apart(line: str, found: list[_Found]) -> bool:
+    """Say whether "millions" or "negative" stands elsewhere in the line: then the number may be another one."""
     rest = line
     for one in found:
         rest = rest[: one.start] + " " * (one.end - one.start) + rest[one.end :]
-    return bool(SCALE_WORD.search(SPELLED.sub(" ", rest)))
+    return bool(APART.search(SPELLED.sub(" ", rest)))

@@ -164,7 +164,7 @@ def test_new_task_says_what_it_left_out(capsys: pytest.CaptureFixture[str]) -> N
     [
         ([1, 2], "line 2: the column 'label' holds a list"),
         ({"a": 1}, "line 2: the column 'label' holds an object"),
-        (float("inf"), "line 2: Infinity is no number"),
+        (float("inf"), "line 2: the column 'label' holds an infinite number"),
         ("\ud83d", "line 2: half of a surrogate pair"),
     ],
 )
@@ -224,6 +224,20 @@ def test_one_class_written_in_two_ways_is_refused(labels: list[str], message: st
     csv_of(*(f"Unit {n},{labels[n % 3]}" for n in range(30)))
     with pytest.raises(FinbenchError, match=message):
         load("file", train="news.csv")
+
+
+def test_a_column_of_numbers_is_written_one_way() -> None:
+    assert labels_of(jsonl_of(0, 1.0, None, 0.0, 1)) == ["0.0", "1.0", "", "0.0", "1.0"]
+    assert labels_of(jsonl_of(0, 1, None)) == ["0", "1", ""]
+    assert labels_of(jsonl_of(0, 1.0, "n/a")) == ["0", "1.0", "n/a"]
+
+
+def test_what_is_left_out_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    csv_of(*LINES, "Unit 30,", "Unit 31,", "Unit 32,NA").rename("said.csv")
+    for _ in range(2):
+        load("file", train="said.csv")
+    said = [record.message for record in caplog.records]
+    assert len(said) == 2 and "said.csv: 2 rows are left out (file: without text or label)" in said[0]
 
 
 def test_numbers_of_two_files_that_differ_in_their_spelling_are_refused() -> None:
