@@ -101,7 +101,7 @@ def test_a_question_in_two_lines_with_commas_is_no_stray_quote() -> None:
     assert len(read_table(csv_of(*letters, *LINES), COLUMNS)) == 50
 
 
-@pytest.mark.parametrize("size", [131_073, 2_000_000])
+@pytest.mark.parametrize("size", [131_100, 2_000_000])
 def test_a_filing_is_one_cell(size: int) -> None:
     records = read_table(csv_of('"' + "x," * (size // 2) + '",good', *LINES), COLUMNS)
     assert len(records[0]["text"]) == size // 2 * 2 and len(records) == 31
