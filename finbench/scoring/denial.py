@@ -8,7 +8,8 @@ import re
 
 REACH = 300  # characters: no clause is longer
 NOT = (  # what denies right before a word, whatever mark stands between
-    r"(?:\b(?:not|never|neither|nor|non|anything but|nicht|kein\w*|pas|jamais|niet|geen|inte|ikke|не)|n't)"
+    r"(?:\b(?:not|never|neither|nor|non|anything but|nicht|kein\w*|pas|jamais|niet|geen|inte|ikke|не)|n't|"
+    r"[¬≠❌✗✘]|!=|(?<!\S)!|\[\s?\])"
 )
 CONTRACTED = r"\b(?:ai|is|are|was|were|do|does|did|has|have|had|would|could|should|wo|ca|must|might|need)n'?t\b"
 WORDS = (
@@ -16,10 +17,12 @@ WORDS = (
     r"lack|lacks|lacking|lacked|absence|absent|fail|fails|failed|unlikely|far from|anything but|rather than|"
     r"instead of|other than|(?:as )?opposed to|opposite of|contrary to|except|excluding|excludes?|excluded|"
     r"rul(?:e|es|ed|ing) out|den(?:y|ies|ied|ying)|least|wrong|incorrect|false|untrue|inaccurate|doubt|doubts|"
-    r"doubtful|disagree|hard to|difficult to|too \w+ to|"
-    # German, French, Spanish, Italian, Portuguese, Dutch, Scandinavian, Russian, Polish
+    r"doubtful|unclear|unsure|uncertain|undecided|disagree|hard to|difficult to|too \w+ to|"
+    # German, French, Spanish, Italian, Portuguese, Dutch, Scandinavian, Russian, Polish, Hungarian, Finnish, Greek,
+    # Vietnamese, Indonesian, Arabic, Hebrew, Korean
     r"nicht|kein\w*|nie|niemals|kaum|weder|ohne|pas|jamais|sans|ni|aucun\w*|nunca|sin|tampoco|senza|mai|não|nao|sem|"
-    r"niet|geen|nooit|inte|ingen|ikke|не|нет|ни|без|nem|ei"
+    r"niet|geen|nooit|inte|ingen|ikke|не|нет|ни|без|ні|nem|ei|"
+    r"alles andere als|guère|δεν|όχι|không|chẳng|chưa|tidak|bukan|tanpa|ليس|ليست|غير|לא|안|못"
 )
 BEFORE = re.compile(rf"\b(?:{WORDS})\b|{CONTRACTED}|\w+n't\b")
 RIGHT_BEFORE = re.compile(rf"{NOT}\W*$")
@@ -45,7 +48,7 @@ NUMBER_BEFORE = re.compile(
 )
 
 # Chinese and Japanese deny by a character before the word, and have the same characters in words that deny nothing.
-HAN_BEFORE = re.compile("[不非未没沒無无否勿莫]|缺乏|难以|難以")
+HAN_BEFORE = re.compile("[不非未没沒無无否勿莫唔冇]|缺乏|难以|難以")
 HAN_OTHER = re.compile(
     "非常|非凡|非农|非農|非洲|非银|非流动|无疑|無疑|毫无疑问|毫無疑問|无论|無論|无非|无形|无线|无人|无锡|不仅|不僅|不但|不只|不止|不断|"
     "不斷|不错|不錯|不少|不久|不禁|不得不|不动产|不動産|不锈钢|未来|未來|除非|没错|沒錯"
@@ -63,9 +66,12 @@ AFTER = re.compile(
     r"|^[\"'\s]*\?\W*(?:i\s+)?(?:no\b|nope\b|not\b|never\b|hardly\b|do\s?n't|would\s?n't|don't|wouldn't)"
     r"|^\W*(?:\w+\W+){0,3}(?:nicht|niet|ikke|inte|değil\w*|नहीं)\b"
     r"|^[^。、，,.!?]{0,8}?(?:않|아니|아님|없|못)"  # Korean
-    r"|^(?:的)?(?:情绪|情感|态度)?(?:是)?(?:不对|错|不正确|不成立|吗？?不)"  # Chinese
+    r"|^(?:的)?(?:情绪|情感|态度)?(?:是)?(?:不对|错|不正确|不成立|吗?[?？]*\s*[不否没])"  # Chinese
 )
-FALSE_AFTER = re.compile(r"^[\"'\s]*[:=]\s*(?:false|no|0|not|n/a)\b(?![.\d])")  # {"positive": false}
+FALSE_AFTER = re.compile(  # {"positive": false}, positive (no), positive ✗
+    r"^[\"'\s]*[:=]\s*(?:false|no|0|not|n/a)\b(?![.\d])|^\W*\b(?:no|nope|never|false|wrong|incorrect)\W*$|"
+    r"^[\"'\s:=]*[❌✗✘]"
+)
 JAPANESE_AFTER = re.compile("^[^。、，,.!?]*?(?:ない|なく|なかった|ません|ず(?:に|、|$)|無い|無く)")
 JAPANESE_OTHER = re.compile(
     "(?:間違い|違い|問題|疑い|他なら|ほかなら|ざるを得)(?:は|が|の)?(?:ない|なく|ありません|無い)"

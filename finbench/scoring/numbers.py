@@ -158,9 +158,10 @@ def _unclear_before(line: str, begin: int, before: str) -> bool:
     """Say whether what stands before a number may be another thing than its sign."""
     left = line[begin - 1 : begin]
     dash_after_word = re.match(MINUS, before) and re.match(r"\w", left)  # 10–12, Revenue—5
-    glued = not before and left and left in ".,<>≤≥"
+    glued = not before.strip() and left and left in ".,<>≤≥±∓"
+    arrow = line[:begin].rstrip()[-1:] in tuple("△▲▼▽")  # below zero in Japan, up or down elsewhere
     several = len(MINUSES.findall(before)) > 1 or before.count("(") > 1
-    return bool(dash_after_word or glued or several or SPACED_MINUS.search(before))
+    return bool(dash_after_word or glued or arrow or several or SPACED_MINUS.search(before))
 
 
 def _in_parentheses(before: str, value: Decimal, minus: bool, earlier: list[_Found]) -> Decimal | None:

@@ -56,7 +56,7 @@ UNREAD = [
     "12 or 13", "1,2,3", "1.2.3", "1,234,56", "1234,56", "0,123", "1 234 567", "1.234.567", "2023-12-31", "FY2023",
     "December 31",
     "31 December 2023", "10-12", "10\u201312", "10 - 12", "5-", "5\u2212", "--5", "- 5", "\u2013 5", "- $5",
-    "5 (negative)", "The negative value is 5",
+    "5 (negative)", "△5", "▲ 5", "±5", "The negative value is 5",
     "Revenue\u20145",
     "(1,234", "Note (5)", "(5)(6)", "5m", "5 m", "5 MM", "In millions: 5", "The value in millions is 5",
     "5 million (in millions)",
