@@ -3,14 +3,14 @@
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
+from finbench.documents import parse_yaml, read_yaml
 from finbench.errors import FinbenchError
 
 Method = Literal["full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
@@ -129,7 +129,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         key, equals, value = override.partition("=")
         if not equals:
             raise FinbenchError(f"{override!r} is no setting: write key=value, such as epochs=1.")
-        settings.update(_known({key: yaml.safe_load(value)}, "the command line"))
+        settings.update(_known({key: parse_yaml(value, f"the command line's {key}")}, "the command line"))
     return _recipe(settings)
 
 
@@ -149,10 +149,7 @@ def _recipe(settings: Mapping[str, Any]) -> Recipe:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise FinbenchError(f"{path} is no YAML: {error}") from error
+    found = read_yaml(path)
     if not isinstance(found, dict):
         raise FinbenchError(f"{path} must hold `key: value` lines; it holds {type(found).__name__}.")
     return found
@@ -184,9 +181,11 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
                 return tuple(parts)
         if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
             try:
-                return float(value)  # YAML takes 2e-4 for a string
-            except ValueError:
+                number = float(value)  # YAML takes 2e-4 for a string
+            except (ValueError, OverflowError):
                 continue
+            if math.isfinite(number):
+                return number
         if isinstance(kind, type) and type(value) is kind:
             return value
     allowed = [str(choice) for kind in kinds for choice in get_args(kind)] or [

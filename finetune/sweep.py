@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from finbench.documents import read_yaml
 from finbench.errors import FinbenchError
 from finbench.jobs.executor import Executor, Job, LocalExecutor, LostWorker, Needs
 from finetune.recipe import DEFAULTS, Recipe, read_recipe
@@ -45,12 +46,13 @@ def read_sweep(path: Path, recipe: Path) -> Sweep:
     """
     if not path.is_file():
         raise FinbenchError(f"there is no sweep at {str(path)!r}.")
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = read_yaml(path)
     if not isinstance(found, dict) or not isinstance(found.get("values"), dict):
         raise FinbenchError(f"{path} must hold `values:` with recipe keys below it, such as `r: [4, 8, 16]`.")
     unknown = set(found) - {"values", "seeds", "trials", "metric", "direction"}
     if unknown:
         raise FinbenchError(f"{path}: a sweep has no key {', '.join(map(repr, sorted(unknown)))}.")
+    _check_types(path, found)
     sweep = Sweep(**{**found, "seeds": tuple(found.get("seeds", (0,)))})
     if sweep.direction not in ("maximize", "minimize"):
         raise FinbenchError(f"{path}: direction is maximize or minimize, not {sweep.direction!r}.")
@@ -64,10 +66,30 @@ def read_sweep(path: Path, recipe: Path) -> Sweep:
     return sweep
 
 
+def _check_types(path: Path, found: Mapping[str, Any]) -> None:
+    seeds, trials, metric = found.get("seeds", [0]), found.get("trials", 20), found.get("metric", "accuracy")
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise FinbenchError(f"{path}: seeds is {seeds!r}; a list of whole numbers is wanted.")
+    if type(trials) is not int or trials < 1:
+        raise FinbenchError(f"{path}: trials is {trials!r}; a whole number of at least 1 is wanted.")
+    if not isinstance(metric, str):
+        raise FinbenchError(f"{path}: metric is {metric!r}; the name of a metric is wanted.")
+
+
 def _ends(path: Path, key: str, space: Any) -> tuple[Any, Any]:
     if not isinstance(space, dict) or not {"low", "high"} <= set(space) <= {"low", "high", "log", "step"}:
         raise FinbenchError(f"{path}: {key} takes a list of choices, or low and high with log or step; not {space!r}.")
-    return float(space["low"]) if isinstance(space["low"], str) else space["low"], space["high"]
+    try:
+        ends = [float(space[end]) if isinstance(space[end], str) else space[end] for end in ("low", "high")]
+        if any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends) or not ends[0] <= ends[1]:
+            raise ValueError
+        if "step" in space and not float(space["step"]) > 0:
+            raise ValueError
+    except (ValueError, TypeError):
+        raise FinbenchError(
+            f"{path}: {key} needs low no higher than high, and a step above 0; not {space!r}."
+        ) from None
+    return ends[0], ends[1]
 
 
 def _setting(key: str, value: Any) -> str:
@@ -209,7 +231,7 @@ def winner(recipe: Path, study: Any, overrides: Sequence[str]) -> str:
     if not any(trial.value is not None for trial in study.trials):
         raise FinbenchError("no trial of the sweep ended well; their logs lie in its folder.")
     best = read_recipe(recipe, [*overrides, *(_setting(*pair) for pair in study.best_params.items())])
-    defaults = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
+    defaults = read_yaml(DEFAULTS)
     return yaml.safe_dump(_differing(best, defaults), sort_keys=False)
 
 

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "interchange": {"cells", "runs", "scoring", "data"},
     "demo": {"data"},
 }
-FREE = {"paths", "errors", "records", "__init__"}
+FREE = {"paths", "errors", "records", "documents", "__init__"}
 
 
 def imported(path: Path) -> set[str]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from finbench.documents import read_json
 from finbench.errors import FinbenchError
 from finbench.paths import home
 
@@ -79,8 +80,8 @@ def _weights_in(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content: dict[str, Any] = read_json(path, constants=True)  # Mamba's time_step_limit ends in Infinity
+    except FinbenchError as error:
         raise FinbenchError(f"{path.parent} is no model's folder: {path.name} cannot be read ({error}).") from error
     return content
 

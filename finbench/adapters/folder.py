@@ -6,6 +6,7 @@ made; it keeps what PEFT does not, a classifier's label names above all. Adapter
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from finbench.adapters.base_hash import base_sha256, sha256_of_file
+from finbench.documents import read_json
 from finbench.errors import FinbenchError
 
 RECORD = "finbench.json"
@@ -24,6 +26,14 @@ TaskType = Literal["CAUSAL_LM", "SEQ_CLS", "SEQ_2_SEQ_LM"]
 
 # Where an adapter was made, and by which versions: these do not change what it computes.
 NO_MEANING = {"base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "peft_version", "runtime_config"}
+
+# What other places take from a record without asking again.
+SHAPES: Mapping[str, type] = {
+    **dict.fromkeys(("base", "rows", "recipe", "resources", "metrics", "parameters", "versions"), dict),
+    **dict.fromkeys(("method", "precision", "task_type", "recipe_sha256", "created", "finbench_version"), str),
+    "tasks": list,
+    "adapter_bytes": int,
+}
 
 __all__ = ["RECORD", "Adapter", "base_sha256", "hash_adapter", "match_base", "read_adapter", "write_record"]
 
@@ -106,7 +116,7 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """
     _check_labels(record, folder)
     half_written = folder / f".{RECORD}.{os.getpid()}"
-    half_written.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    half_written.write_text(json.dumps(_strict(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     half_written.replace(folder / RECORD)
 
 
@@ -175,14 +185,20 @@ def _read_record(folder: Path) -> dict[str, Any]:
     if not (folder / RECORD).is_file():
         return {}
     record = _read_json(folder / RECORD)
+    for name, kind in SHAPES.items():
+        if not isinstance(record.get(name), kind | None):
+            shown = type(record[name]).__name__
+            raise FinbenchError(
+                f"{folder / RECORD}: {name} is a {shown} where a {kind.__name__} belongs: save it again."
+            )
     _check_labels(record, folder)
     return record
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except FinbenchError as error:
         raise FinbenchError(f"{path} cannot be read as JSON ({error}): save the adapter again.") from error
     if not isinstance(content, dict):
         raise FinbenchError(f"{path} holds a {type(content).__name__} where an object belongs: save the adapter again.")
@@ -197,6 +213,15 @@ def _task_type(config: Mapping[str, Any], folder: Path) -> TaskType:
         f"{folder / CONFIG}: task_type is {config.get('task_type')!r}; write the one it was trained for there, of "
         f"{', '.join(get_args(TaskType))}."
     )
+
+
+def _strict(value: Any) -> Any:
+    """Return a record as strict JSON can hold it: a loss that became NaN is null."""
+    if isinstance(value, Mapping):
+        return {key: _strict(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _ordered(value: Any) -> Any:

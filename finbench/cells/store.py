@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from finbench.cells.key import SCHEMA_VERSION, Cell, CellKey, cell_of
 from finbench.cells.migrate import migrated
 from finbench.cells.schema import cell_schema, fits_cell, problems
+from finbench.documents import parse_json, read_text
 from finbench.errors import FinbenchError
 from finbench.records import Outcome
 
@@ -165,28 +167,27 @@ def _places(folder: Path) -> list[str]:
 
 
 def parsed(text: str, adapters: dict[str, Any]) -> Any:
-    """Return what `json.loads` gives.
+    """Return what `parse_json` gives.
 
     The adapter with the record of its training stands first in a cell's file, is most of it, and the same in all cells
     of the adapter: `adapters` keeps it by its text, so that it is parsed once.
     """
     first, mark, rest = text.partition(',\n "adapter_proof":')
-    if not mark:
-        return json.loads(text)
-    try:
-        if first not in adapters:
-            adapters[first] = json.loads(first + "}")
-        return {**adapters[first], **json.loads('{"adapter_proof":' + rest)}
-    except ValueError:
-        return json.loads(text)  # which says where in the file the mistake is
+    if mark:
+        with suppress(FinbenchError):
+            if first not in adapters:
+                adapters[first] = parse_json(first + "}", "the cell")
+            others = parse_json('{"adapter_proof":' + rest, "the cell")
+            if not adapters[first].keys() & others.keys():
+                return {**adapters[first], **others}
+    return parse_json(text, "the cell")  # which says where in the file the mistake is
 
 
 def _read(place: str, adapters: dict[str, Any]) -> dict[str, Any] | str:
     """Return a file's record, or what is wrong with it."""
     try:
-        with open(place, encoding="utf-8") as file:
-            record = parsed(file.read(), adapters)
-    except (OSError, ValueError) as error:
+        record = parsed(read_text(Path(place)), adapters)
+    except FinbenchError as error:
         return f"cannot be read as JSON ({error})"
     record = migrated(record)
     if later := _later_version(record):

@@ -27,8 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan; 1 if something does not fit."""
-    import yaml
-
+    from finbench.documents import read_yaml
     from finbench.planner.cost import matmul_tflops
 
     devices, device_bytes = _devices(options.gpu)
@@ -37,10 +36,7 @@ def run(options: argparse.Namespace) -> int:
             raise FinbenchError(f"--{name} must be above 0 (given: {getattr(options, name)}).")
     measured = options.tflops is None
     rate = (options.tflops or matmul_tflops()) * 1e12 * options.mfu
-    try:
-        given = yaml.safe_load(options.file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise FinbenchError(f"{options.file} cannot be read: {error}") from error
+    given = read_yaml(options.file)
     plan = _matrix if isinstance(given, dict) and "bases" in given else _recipe
     fits = plan(options, devices, device_bytes, rate)
     source = "this machine's measured matrix products" if measured else f"{options.tflops:g} TFLOP/s given"

@@ -1,6 +1,5 @@
 """Cells from what plain `lm_eval --output_path OUT [--log_samples]` wrote, marked with what it cannot prove."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from finbench.cells.key import Cell, CellKey
 from finbench.cells.store import path_of, read_cells, write_cell
 from finbench.data.perturb import NONE, key_of
+from finbench.documents import parse_json, read_text
 from finbench.errors import FinbenchError
 from finbench.records import Metric, Outcome, Row
 from finbench.runs.generated import read_samples
@@ -58,9 +58,9 @@ def import_results(path: Path, folder: Path) -> list[Cell]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(read_text(path), str(path), constants=True)
         [record[name] for name in ("results", "configs", "versions", "n-shot", "n-samples", "config", "date")]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (FinbenchError, LookupError, TypeError) as error:
         raise FinbenchError(
             f"{path} cannot be read as results of lm-eval ({type(error).__name__}: {error}). Give the results_*.json "
             "that `lm_eval --output_path` wrote."

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from finbench.cells.key import Cell
+from finbench.documents import read_yaml
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
 from finbench.leaderboard.table import record_of
 
@@ -13,9 +14,7 @@ KNOWN = Path(__file__).with_name("known.yaml")
 
 @lru_cache(maxsize=1)
 def _known() -> dict[str, Any]:
-    import yaml
-
-    return yaml.safe_load(KNOWN.read_text(encoding="utf-8"))
+    return read_yaml(KNOWN)
 
 
 def flags(cell: Cell) -> list[str]:

@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from finbench.documents import read_yaml
 from finbench.leaderboard.table import markdown
 
 FOLDER = Path(__file__).parent / "reported"
@@ -11,9 +12,7 @@ FOLDER = Path(__file__).parent / "reported"
 
 @lru_cache(maxsize=1)
 def _documents() -> dict[str, dict[str, Any]]:
-    import yaml
-
-    return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.yaml"))}
+    return {path.stem: read_yaml(path) for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def reported_scores(metric: str) -> str:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from finbench.documents import read_json
+from finbench.errors import FinbenchError
+
 FILE, PICTURE = "calibration.json", "reliability.png"
 BINS = 15
 RANGE = (0.02, 50.0)  # of temperatures
@@ -93,8 +96,15 @@ def read_temperature(folder: Path, adapter_sha256: str, task: str) -> float:
     path = folder / FILE
     if not path.is_file():
         return 1.0
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return float(found["temperature"]) if (found["adapter_sha256"], found["task"]) == (adapter_sha256, task) else 1.0
+    found = read_json(path)
+    try:
+        belongs = (found["adapter_sha256"], found["task"]) == (adapter_sha256, task)
+        temperature = float(found["temperature"]) if belongs else 1.0
+    except (LookupError, TypeError, ValueError):
+        raise FinbenchError(f"{path} is no calibration of ours: remove it, or make it again by calibrating.") from None
+    if not temperature > 0:
+        raise FinbenchError(f"{path}: the temperature is {temperature}; calibrate again, it is above 0.")
+    return temperature
 
 
 def draw(logits: np.ndarray, golds: np.ndarray, found: Calibration, path: Path) -> None:

@@ -1,10 +1,10 @@
 """Generated answers as texts, for `finbench compat`: made on the spot, or read from lm-eval's `--log_samples`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from finbench.documents import parse_json, read_text
 from finbench.errors import FinbenchError
 from finbench.runs.matrix import Base, Matrix
 from finbench.scoring.compat import Answer
@@ -64,10 +64,11 @@ def read_samples(path: Path) -> tuple[str, list[dict[str, Any]]]:
 
     """
     try:
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        lines = enumerate(read_text(path).split("\n"), start=1)
+        records = [parse_json(line, str(path), line=number, constants=True) for number, line in lines if line.strip()]
         records.sort(key=lambda record: record["doc_id"])
         known = [record["doc"]["cluster"] and record["filtered_resps"][0] is not None for record in records]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (FinbenchError, LookupError, TypeError) as error:
         raise FinbenchError(
             f"{path} is no file of answers to our tasks ({type(error).__name__}: {error}). Give a samples_*.jsonl that "
             "lm_eval --log_samples wrote for a fin_ task."

@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from finbench.data.perturb import NONE, check_kind
+from finbench.documents import read_yaml
 from finbench.errors import FinbenchError
 from finbench.records import Truncate
 
@@ -138,14 +139,7 @@ def read_matrix(path: Path) -> Matrix:
         FinbenchError: the file is missing or no YAML, a key is unknown or missing, a value is none of those allowed.
 
     """
-    import yaml
-
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FinbenchError(f"no matrix can be read at {path}: {error.strerror}.") from None
-    except yaml.YAMLError as error:
-        raise FinbenchError(f"{path} is no valid YAML: {error}") from None
+    given = read_yaml(path)
     try:
         return _matrix(given)
     except FinbenchError as error:

@@ -1,6 +1,5 @@
 """What has been measured becomes a cell."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from finbench.adapters.folder import RECORD
 from finbench.adapters.on_model import Proof
 from finbench.cells import provenance
 from finbench.cells.key import Cell
+from finbench.documents import read_json
 from finbench.records import Outcome
 from finbench.runs.layout import Planned
 from finbench.runs.matrix import Base, Matrix
@@ -126,11 +126,11 @@ def _trained_whole(base: Base) -> dict[str, Any] | None:
     path = Path(base.base) / RECORD
     if not path.is_file():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = read_json(path)
     return {
         "name": base.name,
-        "method": record["method"],
-        "size_bytes": record["adapter_bytes"],
+        "method": record.get("method", "full"),
+        "size_bytes": record.get("adapter_bytes"),
         "record": _without_folders(record),
     }
 

@@ -3,23 +3,20 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from finbench.errors import FinbenchError
 from finbench.records import Outcome
+from finbench.scoring.denial import denies_number
+from finbench.scoring.folding import first_line, unmarked
+from finbench.scoring.labels import label_in
 from finbench.scoring.metrics import items_of
+from finbench.scoring.numbers import number_in, number_of
 
 Doc = Mapping[str, Any]
 
 # A prefix and a whole name: neither end may be a piece of a longer word or of another tag.
 TAG = re.compile(r"(?<![\w-])[A-Za-z][\w-]*:[A-Za-z]\w*(?![\w-]|:\w)")
-SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-NUMBER = re.compile(
-    r"(?<![\w.,-])(?P<sign>-?)[$€£]?(?P<digits>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d{1,2})?)"
-    r"(?![\w-]|[.,]\d)(?:\s+(?P<scale>thousand|million|billion|trillion)\b)?",
-    re.IGNORECASE,
-)
 
 
 def choose(doc: Doc, results: Sequence[tuple[float, bool]]) -> Outcome:
@@ -44,58 +41,35 @@ def read_label(doc: Doc, results: Sequence[str]) -> Outcome:
     return Outcome(doc["id"], doc["cluster"], doc["label"], label_in(results[0], doc["choices"]))
 
 
-def label_in(text: str, labels: Sequence[str]) -> str:
-    """Return the one label that stands as whole words in the first line that is not empty, else ""."""
-    line = first_line(text).lower()
-    found = []
-    for label in sorted(labels, key=len, reverse=True):  # "strong negative" is read before "negative" could be
-        pattern = rf"(?P<denied>\bnot (?:an? |the )?)?(?<![\w-]){re.escape(label.lower())}(?![\w-])"
-        named = list(re.finditer(pattern, line))
-        if any(match["denied"] for match in named):
-            return ""
-        if named:
-            found.append(label)
-            line = re.sub(pattern, " ", line)
-    return found[0] if len(found) == 1 else ""
-
-
-def first_line(text: str) -> str:
-    """Return the first line that is not empty: what follows it is no answer but the model's own next question."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
-
-
 def read_tag(doc: Doc, results: Sequence[str]) -> Outcome:
-    """Return the XBRL tag that the answer's first line gives, by its whole name."""
+    """Return the XBRL tag that the answer's first line gives, by its whole name, and does not deny."""
     return Outcome(doc["id"], doc["cluster"], tag_in(doc["answer"]) or doc["answer"], tag_in(results[0]))
 
 
 def tag_in(text: str) -> str:
     """Return `prefix:Name` where the first line holds exactly one such tag, else ""."""
-    tags = set(TAG.findall(first_line(text)))
-    return tags.pop() if len(tags) == 1 else ""
+    line = first_line(text)
+    found = list(TAG.finditer(line))
+    if len({tag[0] for tag in found}) != 1:
+        return ""
+    denials = (denies_number(line[: tag.start()], line[tag.end() :]) for tag in found)
+    return "" if any(denials) else found[0][0]
 
 
 def read_value(doc: Doc, results: Sequence[str]) -> Outcome:
-    """Return the number that the answer's first line gives; where the row's answer is no number, the line itself."""
-    gold = number_in(doc["answer"])
-    if gold:
-        return Outcome(doc["id"], doc["cluster"], gold, number_in(results[0]))
-    return Outcome(doc["id"], doc["cluster"], plain_line(doc["answer"]), plain_line(results[0]))
+    """Return the number that the answer's first line gives; where the row's answer is more than a number, the line."""
+    return Outcome(doc["id"], doc["cluster"], *values_in(doc["answer"], results[0]))
 
 
-def number_in(text: str) -> str:
-    """Return the one number of the first line in plain digits, so that 3875393000000.0 is 3875393000000, else ""."""
-    numbers = list(NUMBER.finditer(first_line(text).replace("\N{MINUS SIGN}", "-")))
-    if len(numbers) != 1:
-        return ""
-    digits, scale = numbers[0]["sign"] + numbers[0]["digits"].replace(",", ""), numbers[0]["scale"]
-    number = Decimal(digits).scaleb(SCALES[scale.lower()] if scale else 0).normalize()
-    return format(number, "f") if number else "0"
+def values_in(gold: str, text: str) -> tuple[str, str]:
+    """Return a gold answer and an answer to it as they compare: as numbers where the gold is one, else as lines."""
+    number = number_of(gold)
+    return (number, number_in(text)) if number else (plain_line(gold), plain_line(text))
 
 
 def plain_line(text: str) -> str:
-    """Return the first line without case, quotes, a full stop at its end and repeated spaces."""
-    return " ".join(first_line(text).strip("`'\"").rstrip(".").lower().split())
+    """Return the first line without case, markdown, quotes, a full stop at its end and repeated spaces."""
+    return " ".join(unmarked(first_line(text)).strip("`'\"").rstrip(".").lower().split())
 
 
 Reader = Callable[[Doc, Sequence[Any]], Outcome]

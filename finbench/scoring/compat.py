@@ -6,7 +6,8 @@ These rules are kept for one purpose, to explain a published number, and nothing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from finbench.scoring.answers import label_in, number_in, plain_line, tag_in
+from finbench.scoring.answers import tag_in, values_in
+from finbench.scoring.labels import label_in
 
 SENTIMENT = {"negative", "neutral", "positive"}
 
@@ -48,10 +49,9 @@ def _right(answer: Answer) -> tuple[str, str]:
     """Read as finbench does: whole words on the first line, one label or none."""
     if answer.labels:
         return answer.gold, label_in(answer.text, answer.labels)
-    for reader in (tag_in, number_in):
-        if gold := reader(answer.gold):
-            return gold, reader(answer.text)
-    return plain_line(answer.gold), plain_line(answer.text)
+    if gold := tag_in(answer.gold):
+        return gold, tag_in(answer.text)
+    return values_in(answer.gold, answer.text)
 
 
 def _fingpt(answer: Answer) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from finbench.documents import LARGEST_YAML, DocumentError, StrictLoader, load_yaml, read_text
 from finbench.errors import FinbenchError
 
 
@@ -68,18 +69,16 @@ def parse_all(paths: Iterable[Path]) -> tuple[dict[Path, TaskFile], list[Problem
         try:
             files[path] = _parse(path)
             waiting += includes(files[path])
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            problems[path] = Problem(path, line, f"no valid YAML: {error.problem}")
-        except (yaml.YAMLError, ValueError) as error:
+        except DocumentError as error:
+            problems[path] = Problem(path, error.line or 1, f"no valid YAML: {error.problem}")
+        except (FinbenchError, ValueError) as error:
             problems[path] = Problem(path, 1, f"no valid task YAML: {error}")
     return files, list(problems.values())
 
 
 def _parse(path: Path) -> TaskFile:
     """Read a YAML's tree for its lines and its values with functions as their names."""
-    text = path.read_text(encoding="utf-8")
-    root = yaml.compose(text, Loader=_Loader)
+    root, values = load_yaml(read_text(path, LARGEST_YAML), str(path), _Loader)
     if not isinstance(root, yaml.MappingNode):
         raise ValueError("the file holds no keys and values")
     functions = [(node.value, node.start_mark.line + 1) for node in _nodes(root) if node.tag == "!function"]
@@ -91,10 +90,10 @@ def _parse(path: Path) -> TaskFile:
             message = f"key {name!r} stands twice (first in line {lines[name]}); only the last one counts"
             problems.append(Problem(path, line, message))
         lines[name] = line
-    return TaskFile(path, yaml.load(text, Loader=_Loader), lines, functions, problems)
+    return TaskFile(path, values, lines, functions, problems)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(StrictLoader):
     """Reads `!function NAME` as the name."""
 
 

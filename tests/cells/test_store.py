@@ -13,6 +13,7 @@ from finbench.cells import store
 from finbench.cells.key import Cell, CellKey
 from finbench.cells.schema import cell_schema, fits_cell, problems
 from finbench.cells.store import Failure, has_failed, is_done, path_of, read_cells, read_outcomes, write_cell
+from finbench.documents import parse_json
 from finbench.errors import FinbenchError
 from finbench.records import Metric, Outcome
 
@@ -143,10 +144,10 @@ def test_a_file_parsed_in_parts_is_the_whole_parsed(old: str, new: str) -> None:
     known: dict[str, Any] = {}
     store.parsed(text, known)
     try:
-        whole = json.loads(damaged)
-    except ValueError:
+        whole = parse_json(damaged, "the cell")
+    except FinbenchError:
         for kept in (known, {}):
-            with pytest.raises(ValueError):
+            with pytest.raises(FinbenchError):
                 store.parsed(damaged, kept)
     else:
         assert store.parsed(damaged, known) == store.parsed(damaged, {}) == whole
