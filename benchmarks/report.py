@@ -35,8 +35,8 @@ class Comparison:
 
         """
         assert self.ratio >= LEAST_RATIO, (
-            f"{self.name}: {self.ratio:.2f} times the stock way, which is what it is without the fast path: an error of "
-            "the benchmark, or of this release of a library (`finbench doctor`)."
+            f"{self.name}: {self.ratio:.2f} times the stock way, which is what it is without the fast path: an error "
+            "of the benchmark, or of this release of a library (`finbench doctor`)."
         )
 
 

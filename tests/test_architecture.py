@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "leaderboard": {"cells", "scoring", "data"},
     "interchange": {"cells", "runs", "scoring", "data"},
     "demo": {"data"},
+    "doctor": {"data", "hf", "engine", "adapters"},
 }
 FREE = {"paths", "errors", "records", "documents", "__init__"}
 

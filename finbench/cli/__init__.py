@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": "label texts, lines or a CSV's column, with confidences",
     "calibrate": "fit an adapter's confidences on rows held out of its training",
     "serve": "offer a page and an /analyze endpoint",
+    "doctor": "say whether finbench works here: releases, start-up hook, fast paths by trial, devices, rows",
     "demo": "do all of it on bundled rows with models built on the spot",
 }
 

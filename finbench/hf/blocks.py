@@ -39,11 +39,17 @@ def in_blocks(seen: torch.Tensor, ends: Sequence[int]) -> AbstractContextManager
     """
     kept = seen.shape[1] - len(ends)
     cuts = spans(ends, max(LEAST_BLOCK, kept // 2))
-    return _InBlocks(seen, kept, cuts) if seen.device.type == "cpu" and len(cuts) > 1 else nullcontext()
+    return InBlocks(seen, kept, cuts) if seen.device.type == "cpu" and len(cuts) > 1 else nullcontext()
 
 
-class _InBlocks(TorchFunctionMode):
-    """Cuts each attention that is given our mask; any other call, and any other function, is as it was."""
+class InBlocks(TorchFunctionMode):
+    """Cuts each attention that is given our mask; any other call, and any other function, is as it was.
+
+    `cut` counts the attentions that were cut since the start, by which a trial sees that the model's attention calls
+    what is waited for.
+    """
+
+    cut = 0
 
     def __init__(self, seen: torch.Tensor, kept: int, cuts: Sequence[tuple[int, int]]) -> None:
         super().__init__()
@@ -59,6 +65,7 @@ class _InBlocks(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is not scaled_dot_product_attention or len(args) != 3 or not self._is_ours(kwargs.get("attn_mask")):
             return func(*args, **kwargs)
+        InBlocks.cut += 1
         query, key, value = args  # (1, heads, T, d), twice (1, heads, kept + T, d)
         attended = []
         for (start, stop), own in zip(self._cuts, self._masks, strict=True):
