@@ -13,6 +13,7 @@ from finbench.cells.key import Cell, CellKey, slug
 
 LOWER_IS_BETTER = ("unparsed",)
 FROM_MINUS_ONE = ("mcc",)
+RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def by_model(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
@@ -64,8 +65,17 @@ def as_csv(cells: Sequence[Cell]) -> str:
         for name, metric in sorted(cell.metrics.items()):
             shown = [*vars(cell.key).values(), name, metric.value, metric.stderr]
             shown += [getattr(cell, cost) for cost in costs]
-            writer.writerow([*shown, cell.truncated_share, cell.created, cell.source, " ".join(cell.missing)])
+            shown += [cell.truncated_share, cell.created, cell.source, " ".join(cell.missing)]
+            writer.writerow(map(harmless, shown))
     return out.getvalue()
+
+
+def harmless(value: object) -> object:
+    """Return a value as a cell that no spreadsheet runs: a text that begins like a formula gets an apostrophe."""
+    if not isinstance(value, str):
+        return value
+    text = f"'{value}" if value.startswith(RUN_BY_SPREADSHEETS) else value
+    return text.replace("\r", " ")  # which some readers take for the end of the line
 
 
 def as_lm_eval(cells: Sequence[Cell]) -> str:

@@ -175,6 +175,19 @@ def short(task: str) -> str:
     return task.removeprefix("fin_")
 
 
+# In this order: what one makes, a later one must not read. A bare address is a link to some readers of markdown.
+HARMLESS = {
+    "&": "&amp;",
+    "<": "&lt;",
+    "|": "\\|",
+    "](": "]\\(",
+    "][": "]\\[",
+    "]:": "]\\:",
+    "://": ":&#47;&#47;",
+    "www.": "www&#46;",
+}
+
+
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]], total: int | None = None) -> str:
     """Return the first SHOWN rows as a markdown table, their numbers as they stand, and how many of `total` more."""
     from tabulate import tabulate  # what pandas' to_markdown calls; importing pandas takes longer than most boards
@@ -186,6 +199,11 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]], total: in
 
 
 def escaped(value: object) -> str:
-    """Return a value as a cell of a markdown table: on one line, and nothing that markdown or HTML would read."""
-    text = " ".join(str(value).split()).replace("|", "\\|")
-    return text.replace("&", "&amp;").replace("<", "&lt;") if "<" in text or "&" in text else text
+    """Return a value as a cell of a markdown table: on one line, and nothing that markdown or HTML would read.
+
+    No name, title or note becomes a link or an image, which would be fetched from whoever reads the board.
+    """
+    text = " ".join(str(value).split())
+    for sign, harmless in HARMLESS.items():
+        text = text.replace(sign, harmless)
+    return text

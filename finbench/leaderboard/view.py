@@ -57,6 +57,7 @@ class View:
     def notes(self) -> str:
         """Return what a reader has to know to believe the numbers, and what went wrong."""
         cells = self.cells
+        more_remarks: list[str] = []
         lines = [f"- rows: {source}" for source in sorted({cell.source for cell in cells.results})]
         remarked: dict[str, set[str]] = {}
         for cell in cells.results:
@@ -67,9 +68,10 @@ class View:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             lines.append(f"- {remark}: {'; '.join(names[:NAMED])}{more}")
         if len(remarked) > REMARKS:
-            lines.append(f"- {len(remarked) - REMARKS} more remarks: [index.html](index.html)")
+            more_remarks = [f"- {len(remarked) - REMARKS} more remarks: [index.html](index.html)"]
         if days := sorted({cell.created[:10] for cell in cells.results}):
             lines.append(f"- scored: {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else ""))
         lines += [f"- failed: {one.key.title()}: {one.error}" for one in cells.failures]
         lines += [f"- not a valid cell: {one.path.name}: {one.problem}" for one in cells.unreadable]
-        return "\n## Notes\n\n" + "\n".join(escaped(line) for line in lines) + "\n" if lines else ""
+        lines = [*map(escaped, lines), *more_remarks]
+        return "\n## Notes\n\n" + "\n".join(lines) + "\n" if lines else ""
