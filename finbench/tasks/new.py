@@ -33,6 +33,7 @@ def write_task(task: NewTask, folder: Path) -> tuple[Path, RowSet]:
 
     """
     from finbench.data.load import load, pick_shot
+    from finbench.data.tables import alike
 
     path = folder / f"{task.name}.yaml"
     _check_name(task.name, path)
@@ -42,9 +43,18 @@ def write_task(task: NewTask, folder: Path) -> tuple[Path, RowSet]:
             f"column {task.label!r} of {task.train!r} holds {len(rows.labels)} different values; "
             "name the column of classes with --label."
         )
+    if same := alike(rows.labels):
+        raise FinbenchError(
+            f"column {task.label!r} of {task.train!r} has classes that differ only by case: "
+            f"{', '.join(map(repr, same))}. Write them alike; as two classes nothing could keep them apart."
+        )
     pick_shot(rows)  # refuses rows of which no shot can be taken
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(task, rows.labels), encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as sink:  # never over a file that came meanwhile
+            sink.write(render(task, rows.labels))
+    except OSError as error:
+        raise FinbenchError(f"{path} cannot be written ({error.strerror}).") from error
     return path, rows
 
 
