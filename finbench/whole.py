@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and that never take the place of somebody else's: `with beside(path) as part`.
+"""Files that are there whole or not at all: `with beside(path) as part`, and `refuse_foreign` for what others wrote.
 
 What is written lies as `.NAME.PID.part` beside the file until it is complete, is forced to disk and renamed. What a
 killed process left of such files is removed by the next that writes the same one.
@@ -7,7 +7,7 @@ killed process left of such files is removed by the next that writes the same on
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -50,6 +50,20 @@ def write_text(path: Path, text: str) -> None:
     """
     with beside(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def refuse_foreign(paths: Iterable[Path], option: str = "--output") -> None:
+    """Refuse to write over these files, which nothing proves to be ours.
+
+    Raises:
+        FinbenchError: there is one.
+
+    """
+    if found := sorted(map(str, paths)):
+        raise FinbenchError(
+            f"{', '.join(found[:5])} would be written over, and finbench did not write it as it is: move it away, or "
+            f"give another {option}."
+        )
 
 
 def _remove_left_over(target: Path) -> None:

@@ -51,7 +51,8 @@ def claim(folder: Path, recipe_sha256: str, overwrite: bool = False) -> Path | N
         )
     elif marked not in ("", recipe_sha256) and any((folder / CHECKPOINTS).glob("checkpoint-*")):
         raise FinbenchError(
-            f"{str(folder)!r} holds the unfinished training of another recipe. Give another --output, or --overwrite it."
+            f"{str(folder)!r} holds the unfinished training of another recipe. Give another --output, or --overwrite "
+            "it."
         )
     checkpoints.check_own(folder / CHECKPOINTS)
     write_text(folder / CHECKPOINTS / MARK, recipe_sha256)

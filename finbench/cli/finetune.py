@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, help="folder of the adapter (default: adapters/<name of the recipe>), or of several's"
     )
-    parser.add_argument("--overwrite", action="store_true", help="remove what an earlier training left in that folder, by its list")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="remove first what an earlier training lists as its own in that folder"
+    )
     add_executor(parser, "a recipe")
 
 
