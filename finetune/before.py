@@ -22,24 +22,24 @@ LOWER_IS_BETTER = ("loss", "unparsed")
 OF_EVERY_TASK = ("accuracy", "unparsed")
 
 
-def check_metric(recipe: Recipe, tasks: Mapping[str, Any]) -> None:
-    """Refuse a `best_by` that validation of these tasks will not measure.
+def check_metric(wanted: str | None, key: str, tasks: Mapping[str, Any]) -> None:
+    """Refuse a metric, such as `best_by` names, that validation of these tasks will not measure.
 
     Raises:
         FinbenchError: no metric is called so; the message names those that there are.
 
     """
-    if recipe.best_by is None:
+    if wanted is None:
         return
     known = set(METRICS) | {"loss", *OF_EVERY_TASK}
     for task in tasks.values():
         known &= _metrics_of(task)
-    if recipe.best_by not in known:
-        near = difflib.get_close_matches(recipe.best_by, known, n=1)
+    if wanted not in known:
+        near = difflib.get_close_matches(wanted, known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise FinbenchError(
-            f"recipe: best_by names no metric of {', '.join(tasks)} (given: {recipe.best_by!r}); {hint}There are "
-            f"{', '.join(sorted(known))}, and null keeps the last."
+            f"{key} names no metric of {', '.join(tasks)} (given: {wanted!r}); {hint}There are "
+            f"{', '.join(sorted(known))}."
         )
 
 

@@ -21,6 +21,8 @@ import yaml
 from finbench.documents import read_yaml
 from finbench.errors import FinbenchError
 from finbench.jobs.executor import Executor, Job, LocalExecutor, LostWorker, Needs
+from finbench.tasks.load import load_tasks
+from finetune.before import check_metric
 from finetune.recipe import DEFAULTS, Recipe, read_recipe
 from finetune.subprocess import TrainingFailed, needs_of, train_apart
 
@@ -67,6 +69,7 @@ def read_sweep(path: Path, recipe: Path) -> Sweep:
             chosen = read_recipe(recipe, [_setting(key, value)])
             if chosen.validation_share == 0:
                 raise FinbenchError(f"{recipe}: a sweep picks by validation rows; give a validation_share above 0.")
+    check_metric(sweep.metric, "sweep: metric", load_tasks(read_recipe(recipe).tasks))
     return sweep
 
 

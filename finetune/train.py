@@ -69,7 +69,7 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     checkpoint = str(last) if last else None
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     labels = making.head_labels(tasks) if recipe.task_type == "classifier" else ()
-    before.check_metric(recipe, tasks)
+    before.check_metric(recipe.best_by, "recipe: best_by", tasks)
     model, tokenizer = load_base(recipe, labels)
     model = _with_method(model, recipe)
     lm = _model_type(model, tokenizer, labels)

@@ -67,7 +67,13 @@ def test_a_metric_that_is_not_there(capsys: pytest.CaptureFixture[str], never: N
     said = refused(capsys, "best_by=acuracy")
     assert "did you mean accuracy?" in said and "f1_weighted" in said
     assert "best_by" in refused(capsys, "best_by=eval_accuracy", "validation_share=0")
-    assert "best_by" in refused(capsys, "best_by=f1_macro", "tasks=[fin_xbrl_tags_gen]", "task_type=causal")
+    assert "best_by" in refused(capsys, "best_by=f1_macro", "tasks=[fin_xbrl_tags]", "task_type=causal")
+
+
+def test_a_sweeps_metric_that_is_not_there() -> None:
+    Path("sweep.yaml").write_text("values: {r: [4]}\nmetric: acuracy\n")
+    with pytest.raises(FinbenchError, match="sweep: metric .* did you mean accuracy"):
+        read_sweep(Path("sweep.yaml"), Path("recipe.yaml"))
 
 
 def test_stopping_by_rows_that_are_not_there(capsys: pytest.CaptureFixture[str], never: None) -> None:
