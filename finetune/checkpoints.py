@@ -16,6 +16,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from finbench.adapters.base_hash import sha256_of_file
+from finbench.documents import read_json
 from finbench.errors import FinbenchError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def damage(checkpoint: Path, recipe_sha256: str) -> str:
     """Return what is wrong with a checkpoint, "" where it is whole and this recipe's."""
     try:
         return _damage(checkpoint, recipe_sha256)
-    except (OSError, ValueError) as error:
+    except (OSError, FinbenchError) as error:
         return f"it cannot be read: {error}"
 
 
@@ -56,7 +57,7 @@ def _damage(checkpoint: Path, recipe_sha256: str) -> str:
             return f"{name} is missing"
         if sha256_of_file(checkpoint / name) != sha256:
             return f"{name} is damaged"
-    best = json.loads((checkpoint / STATE).read_text(encoding="utf-8")).get("best_model_checkpoint")
+    best = read_json(checkpoint / STATE, constants=True).get("best_model_checkpoint")
     if best and Path(best).name != checkpoint.name and damage(checkpoint.parent / Path(best).name, recipe_sha256):
         return f"the best one, {Path(best).name}, is missing or damaged"
     return f"the training lay in another folder, {Path(best).parent}" if best and not Path(best).is_dir() else ""
@@ -64,9 +65,9 @@ def _damage(checkpoint: Path, recipe_sha256: str) -> str:
 
 def _list_of(checkpoint: Path) -> dict[str, Any]:
     try:
-        content = json.loads((checkpoint / LIST).read_text(encoding="utf-8"))
+        content = read_json(checkpoint / LIST)
         names = [str(name) for name in content["files"]]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (FinbenchError, LookupError, TypeError):
         return {}
     if any(".." in Path(name).parts or Path(name).is_absolute() for name in names):
         return {}

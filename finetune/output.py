@@ -12,6 +12,7 @@ from pathlib import Path
 
 from finbench.adapters.base_hash import sha256_of_file
 from finbench.adapters.folder import RECORD
+from finbench.documents import read_json
 from finbench.errors import FinbenchError
 from finbench.whole import write_text
 from finetune import checkpoints
@@ -37,7 +38,7 @@ def claim(folder: Path, recipe_sha256: str, overwrite: bool = False) -> Path | N
     if folder.exists() and not folder.is_dir():
         raise FinbenchError(f"{str(folder)!r} is a file: give a folder as --output.")
     marked = marked_by(folder)
-    if marked and _recorded(folder) == marked:
+    if marked and recorded_by(folder) == marked:
         finish(folder)  # it was killed after its last file
         marked = ""
     if overwrite:
@@ -109,8 +110,8 @@ def _listed(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in (folder / CHECKPOINTS / PLACED, folder / RECORD):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            content = read_json(path)
+        except FinbenchError:
             continue
         files = content.get("files") if isinstance(content, dict) else None
         if isinstance(files, dict) and re.fullmatch(r"[0-9a-f]{64}", str(content.get("recipe_sha256"))):
@@ -119,12 +120,11 @@ def _listed(folder: Path) -> dict[str, str]:
     return found
 
 
-def _recorded(folder: Path) -> str:
+def recorded_by(folder: Path) -> str:
     """Return the hash of the recipe whose finished record lies in the folder, "" where there is none."""
     try:
-        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return str(content["recipe_sha256"])
-    except (OSError, ValueError, LookupError, TypeError):
+        return str(read_json(folder / RECORD)["recipe_sha256"])
+    except (FinbenchError, LookupError, TypeError):
         return ""
 
 
@@ -158,8 +158,8 @@ def place(folder: Path) -> None:
 def placed(folder: Path) -> dict[str, str]:
     """Return what this training has put into the folder so far: hashes by name."""
     try:
-        content = json.loads((folder / CHECKPOINTS / PLACED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(folder / CHECKPOINTS / PLACED)
+    except FinbenchError:
         return {}
     return dict(content["files"]) if content["recipe_sha256"] == marked_by(folder) else {}
 

@@ -52,9 +52,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _is_audit(path: Path) -> bool:
     """Say whether a file is an earlier audit, by its shape."""
+    from finbench.documents import read_json
+    from finbench.errors import FinbenchError
+
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(path)
+    except FinbenchError:
         return False
     entries = found.values() if isinstance(found, dict) else ()
     return bool(entries) and all(isinstance(one, dict) and {"splits", "both", "used"} <= set(one) for one in entries)

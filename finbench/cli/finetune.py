@@ -1,7 +1,6 @@
 """`finbench finetune RECIPE.yaml [key=value ...]`: train an adapter, or a whole model, from one recipe or several."""
 
 import argparse
-import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -103,10 +102,11 @@ def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], se
 
 def _finished(folder: Path, recipe_sha256: str) -> bool:
     """Say whether the folder holds this recipe's finished adapter; refuse another's."""
-    record = folder / "finbench.json"
-    if not record.is_file():
+    from finetune.output import recorded_by
+
+    if not (folder / "finbench.json").is_file():
         return False
-    if json.loads(record.read_text(encoding="utf-8")).get("recipe_sha256") != recipe_sha256:
+    if recorded_by(folder) != recipe_sha256:
         raise FinbenchError(f"{folder} holds the adapter of another recipe. Give another --output, or --overwrite it.")
     print(f"{folder}: finished before, left alone")
     return True

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from finbench.cells.key import Cell, CellKey, slug
+from finbench.documents import read_json, read_text
+from finbench.errors import FinbenchError
 from finbench.whole import refuse_foreign, write_text
 
 LOWER_IS_BETTER = ("unparsed",)
@@ -251,10 +253,10 @@ def export(cells: Sequence[Cell], kind: str, output: Path) -> list[Path]:
 def _is_export(path: Path, text: str) -> bool:
     """Say whether a file is an earlier export in the shape of this one: the same columns, or the same keys."""
     try:
-        old = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
-            found, made = json.loads(old), json.loads(text)
+            found, made = read_json(path), json.loads(text)
             return isinstance(found, dict) and isinstance(made, dict) and found.keys() == made.keys()
-    except (OSError, ValueError, RecursionError):
+        old = read_text(path)
+    except FinbenchError:
         return False
     return old.partition("\n")[0] == text.partition("\n")[0]

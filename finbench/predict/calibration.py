@@ -103,10 +103,8 @@ def check_folder(folder: Path) -> None:
 
     """
     try:
-        earlier = set(json.loads((folder / FILE).read_text(encoding="utf-8"))) == {
-            one.name for one in fields(Calibration)
-        }
-    except (OSError, ValueError, TypeError):
+        earlier = set(read_json(folder / FILE)) == {one.name for one in fields(Calibration)}
+    except (FinbenchError, TypeError):
         earlier = False
     refuse_foreign((path for path in (folder / FILE, folder / PICTURE) if path.exists() and not earlier), "name for it")
 

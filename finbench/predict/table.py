@@ -143,7 +143,8 @@ def _checked(path: Path, source: TextIO) -> tuple[tuple[str, ...], int]:
 
 def _new_names(columns: Sequence[str]) -> tuple[str, ...]:
     """Return names for the new columns that the table does not have."""
-    names, number = ADDED, 1
+    names: tuple[str, ...] = ADDED
+    number = 1
     while set(names) & set(columns):
         names = tuple(f"predicted_{name}" + (f"_{number}" if number > 1 else "") for name in ADDED)
         number += 1

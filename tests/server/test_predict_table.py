@@ -1,4 +1,4 @@
-"""`finbench predict --input`: the user's table stays as it is, every column of it is kept, and lines are read strictly."""
+"""`finbench predict --input`: the table stays as it is, every column of it is kept, and lines are read strictly."""
 
 import csv
 import os
