@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finbench.data.tables import alike
 from finbench.errors import FinbenchError
 from finetune.recipe import Recipe
 
@@ -73,8 +72,10 @@ def check_labels(labels: Sequence[str], where: str) -> None:
         FinbenchError: two differ only by case, or one is empty.
 
     """
-    if same := alike(labels):
-        raise FinbenchError(f"{where}: the labels {', '.join(map(repr, same))} differ only by case: write them alike.")
+    seen: dict[str, str] = {}
+    for label in labels:
+        if (other := seen.setdefault(label.casefold(), label)) != label:
+            raise FinbenchError(f"{where}: the labels {other!r} and {label!r} differ only by case: write them alike.")
     if not all(labels):
         raise FinbenchError(f"{where}: a label is empty; every class has a name.")
 

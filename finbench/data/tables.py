@@ -246,11 +246,3 @@ def name_label(raw: str, names: Mapping[str, str], dataset: str, place: str = ""
             f"rows of {dataset}{where}: unknown label {raw!r}; known are {', '.join(map(repr, names))}."
         )
     return names[raw]
-
-
-def alike(labels: Iterable[str]) -> list[str]:
-    """Return the labels that differ from another only by case: no head, record or reader keeps them apart."""
-    of_name: dict[str, list[str]] = {}
-    for label in labels:
-        of_name.setdefault(label.casefold(), []).append(label)
-    return [label for same in of_name.values() if len(same) > 1 for label in same]

@@ -33,7 +33,6 @@ def write_task(task: NewTask, folder: Path) -> tuple[Path, RowSet]:
 
     """
     from finbench.data.load import load, pick_shot
-    from finbench.data.tables import alike
 
     path = folder / f"{task.name}.yaml"
     _check_name(task.name, path)
@@ -42,11 +41,6 @@ def write_task(task: NewTask, folder: Path) -> tuple[Path, RowSet]:
         raise FinbenchError(
             f"column {task.label!r} of {task.train!r} holds {len(rows.labels)} different values; "
             "name the column of classes with --label."
-        )
-    if same := alike(rows.labels):
-        raise FinbenchError(
-            f"column {task.label!r} of {task.train!r} has classes that differ only by case: "
-            f"{', '.join(map(repr, same))}. Write them alike; as two classes nothing could keep them apart."
         )
     pick_shot(rows)  # refuses rows of which no shot can be taken
     try:

@@ -15,7 +15,7 @@ from finbench.cli import main
 from finbench.interchange.exported import by_model, export
 
 ROOT = Path(__file__).resolve().parents[2]
-CELLS = ROOT / "tests" / "runs" / "version_1"
+CELLS = ROOT / "tests" / "cells" / "version_1"
 
 
 @pytest.fixture(scope="module")
