@@ -11,7 +11,7 @@ import yaml
 
 from finbench import __version__
 from finbench.adapters.folder import WEIGHTS, base_sha256, write_record
-from finetune import plots
+from finetune import output, plots
 from finetune.methods import PEFT_TASK
 from finetune.recipe import Recipe
 from finetune.train import Trained
@@ -21,16 +21,20 @@ PACKAGES = ("torch", "transformers", "peft", "accelerate", "lm_eval", "datasets"
 
 
 def describe(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
-    """Write the record and the card into the folder and return the record."""
+    """Write pictures, card and last the record into the folder, remove the checkpoints, and return the record."""
     record = _record(trained, recipe, command)
-    write_record(trained.folder, record)
+    staged = output.stage(trained.folder)
     title = f"{recipe.method} on {_shown(recipe.base)} for {', '.join(recipe.tasks)}, seed {recipe.seed}"
     drawn = (
-        plots.curves(trained.history, title, trained.folder),
-        plots.confusions(trained.confusions, f"{title}: validation rows", trained.folder),
+        plots.curves(trained.history, title, staged),
+        plots.confusions(trained.confusions, f"{title}: validation rows", staged),
     )
     pictures = [path.name for path in drawn if path]
-    (trained.folder / "README.md").write_text(card(record, pictures), encoding="utf-8")
+    (staged / "README.md").write_text(card(record, pictures), encoding="utf-8")
+    output.place(trained.folder)
+    record["files"] = output.files_of(trained.folder)
+    write_record(trained.folder, record)
+    output.finish(trained.folder)
     return record
 
 

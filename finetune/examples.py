@@ -65,11 +65,26 @@ def _cut(docs: list[Any], share: float) -> tuple[list[Any], list[Any]]:
     return [d for d in docs if d["cluster"] not in held], [d for d in docs if d["cluster"] in held]
 
 
+def check_labels(labels: Sequence[str], where: str) -> None:
+    """Refuse labels that a record cannot keep apart.
+
+    Raises:
+        FinbenchError: two differ only by case, or one is empty.
+
+    """
+    seen: dict[str, str] = {}
+    for label in labels:
+        if (other := seen.setdefault(label.casefold(), label)) != label:
+            raise FinbenchError(f"{where}: the labels {other!r} and {label!r} differ only by case: write them alike.")
+    if not all(labels):
+        raise FinbenchError(f"{where}: a label is empty; every class has a name.")
+
+
 def head_labels(tasks: dict[str, Any]) -> tuple[str, ...]:
     """Return the labels of the one head that serves all the tasks.
 
     Raises:
-        FinbenchError: a task generates its answers, or two tasks have other labels.
+        FinbenchError: a task generates its answers, its labels differ only by case, or two tasks have other labels.
 
     """
     found: dict[str, tuple[str, ...]] = {}
@@ -79,6 +94,7 @@ def head_labels(tasks: dict[str, Any]) -> tuple[str, ...]:
             raise FinbenchError(
                 f"task {name!r} has no labels that a classifier could choose from: use task_type causal."
             )
+        check_labels(found[name], f"task {name!r}")
     first, labels = next(iter(found.items()))
     for name, others in found.items():
         if set(others) != set(labels):

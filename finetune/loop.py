@@ -9,6 +9,7 @@ from transformers import Trainer, TrainingArguments
 
 from finbench.hf.forward import arguments_of, logits_at
 from finbench.hf.wrapped import base_of, embeds_in_front, virtual_tokens
+from finetune import checkpoints, finite
 from finetune.batches import LengthGroupedOrder
 from finetune.examples import Example
 
@@ -36,6 +37,7 @@ class RecipeTrainer(Trainer):
 
     weights: torch.Tensor | None = None
     validate: Any = None
+    recipe_sha256 = ""
     control: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -85,6 +87,7 @@ class RecipeTrainer(Trainer):
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
         """Score the validation rows as a run scores test rows."""
+        finite.check(self.model, self.state.global_step)
         training = self.model.training
         self.model.eval()
         found = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}
@@ -92,3 +95,9 @@ class RecipeTrainer(Trainer):
         self.log(dict(found))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save a checkpoint that is there whole or not at all, of weights that are numbers."""
+        finite.check(self.model, self.state.global_step)
+        with checkpoints.written_whole(self, self.recipe_sha256):
+            super()._save_checkpoint(model, trial)

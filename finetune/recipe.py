@@ -73,6 +73,10 @@ class Recipe:
     report_to: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            finite = not isinstance(value, float) or math.isfinite(value)
+            self._require(field.name, finite, "must be a finite number")
         for name in ("r", "num_virtual_tokens", "batch_size", "gradient_accumulation"):
             self._require(name, getattr(self, name) >= 1, "must be 1 or more")
         for name in ("epochs", "learning_rate", "alpha", "reduction_factor"):
@@ -83,6 +87,7 @@ class Recipe:
             self._require(name, value is None or value >= 1, "must be 1 or more, or null")
         for name in ("warmup_steps", "weight_decay", "seed"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
+        self._require("seed", self.seed < 2**32, "must be below 2^32")
         self._require("dropout", 0 <= self.dropout < 1, "must be at least 0 and below 1")
         self._require("validation_share", 0 <= self.validation_share < 1, "must be at least 0 and below 1")
         self._require("report_to", set(self.report_to) <= set(TRACKERS), f"takes {' and '.join(TRACKERS)}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from finbench.errors import FinbenchError
 from finbench.jobs.executor import Needs
+from finbench.whole import refuse_foreign
 
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux' prctl
 
@@ -31,7 +32,11 @@ def train_apart(recipe: Path, settings: Sequence[str], output: Path) -> dict[str
         output.parent.mkdir(parents=True, exist_ok=True)
         log = output.with_name(f"{output.name}.log")
         command = [sys.executable, "-m", "finbench", "finetune", str(recipe), *settings, "--output", str(output)]
+        first = "# output of a training by finbench"
+        if log.exists() and not log.read_bytes().startswith(first.encode()):
+            refuse_foreign([log])
         with log.open("w", encoding="utf-8") as sink:
+            print(first, file=sink, flush=True)
             ended = subprocess.run(
                 command, stdout=sink, stderr=subprocess.STDOUT, check=False, preexec_fn=_dies_with_its_parent()
             )

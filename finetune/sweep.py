@@ -4,9 +4,12 @@ Each trial trains the recipe once a seed and counts with the mean of one validat
 The test rows are never looked at.
 """
 
+import io
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +21,14 @@ import yaml
 from finbench.documents import read_yaml
 from finbench.errors import FinbenchError
 from finbench.jobs.executor import Executor, Job, LocalExecutor, LostWorker, Needs
+from finbench.tasks.load import load_tasks
+from finetune.before import check_metric
 from finetune.recipe import DEFAULTS, Recipe, read_recipe
 from finetune.subprocess import TrainingFailed, needs_of, train_apart
 
 logger = logging.getLogger(__name__)
 
+FIRST_OF_LOG = b'{"op_code"'
 LOG = "trials.log"  # Optuna's journal: a stopped sweep goes on from it
 
 
@@ -63,6 +69,7 @@ def read_sweep(path: Path, recipe: Path) -> Sweep:
             chosen = read_recipe(recipe, [_setting(key, value)])
             if chosen.validation_share == 0:
                 raise FinbenchError(f"{recipe}: a sweep picks by validation rows; give a validation_share above 0.")
+    check_metric(sweep.metric, "sweep: metric", load_tasks(read_recipe(recipe).tasks))
     return sweep
 
 
@@ -76,6 +83,25 @@ def _check_types(path: Path, found: Mapping[str, Any]) -> None:
         raise FinbenchError(f"{path}: metric is {metric!r}; the name of a metric is wanted.")
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is not empty and holds no sweep: what is written there has a sweep's log beside it.
+
+    Raises:
+        FinbenchError: it is one, or no folder.
+
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FinbenchError(f"{str(folder)!r} is a file: give a folder as --output.")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    log = folder / LOG
+    with log.open("rb") if log.is_file() else nullcontext(io.BytesIO()) as file:
+        ours = file.read(len(FIRST_OF_LOG)) == FIRST_OF_LOG
+    if not ours:
+        names = ", ".join(sorted(path.name for path in folder.iterdir())[:5])
+        raise FinbenchError(f"{str(folder)!r} is not empty and holds no sweep ({names}): give another --output.")
+
+
 def _ends(path: Path, key: str, space: Any) -> tuple[Any, Any]:
     if not isinstance(space, dict) or not {"low", "high"} <= set(space) <= {"low", "high", "log", "step"}:
         raise FinbenchError(f"{path}: {key} takes a list of choices, or low and high with log or step; not {space!r}.")
@@ -83,11 +109,12 @@ def _ends(path: Path, key: str, space: Any) -> tuple[Any, Any]:
         ends = [float(space[end]) if isinstance(space[end], str) else space[end] for end in ("low", "high")]
         if any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends) or not ends[0] <= ends[1]:
             raise ValueError
-        if "step" in space and not float(space["step"]) > 0:
+        step = float(space["step"]) if "step" in space else 1.0
+        if not step > 0 or not all(map(math.isfinite, (*ends, step))):
             raise ValueError
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise FinbenchError(
-            f"{path}: {key} needs low no higher than high, and a step above 0; not {space!r}."
+            f"{path}: {key} needs finite numbers, low no higher than high, and a step above 0; not {space!r}."
         ) from None
     return ends[0], ends[1]
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,8 @@ from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
 from finbench.runs.monitor import Monitor, merge
 from finbench.tasks.load import load_tasks
+from finetune import before, finite, methods, output, trackers
 from finetune import examples as making
-from finetune import methods, trackers
 from finetune import sharded as split
 from finetune.base import load_base
 from finetune.batches import collate, collate_seq2seq
@@ -30,9 +29,6 @@ from finetune.shared_prefix import install, why_plain
 from finetune.validate import Validation
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINTS = "checkpoints"
-FINISHED = "trainer_state.json"  # the Trainer writes it last but for pruning, so a checkpoint that has it is whole
 
 
 @dataclass(frozen=True)
@@ -55,24 +51,32 @@ class Trained:
     not_shared: str
 
 
-def train(recipe: Recipe, folder: Path) -> Trained:
+def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     """Train a recipe into a folder; a run of the same recipe that was stopped goes on from its last checkpoint.
 
+    `overwrite` removes first what an earlier training left in the folder. Whatever can be known before the first step
+    is refused before it.
+
     Raises:
-        FinbenchError: the base cannot be loaded, rows do not fit, or the folder holds another recipe's result.
+        FinbenchError: the base cannot be loaded, rows do not fit, the folder holds another recipe's result or somebody
+            else's files, or the weights became no numbers.
 
     """
     split.check(recipe)
     set_seed(recipe.seed)
     trackers.prepare(recipe, folder)
-    checkpoint = _prepare(folder, recipe)
+    last = output.claim(folder, recipe.sha256(), overwrite)
+    checkpoint = str(last) if last else None
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     labels = making.head_labels(tasks) if recipe.task_type == "classifier" else ()
+    before.check_metric(recipe.best_by, "recipe: best_by", tasks)
     model, tokenizer = load_base(recipe, labels)
     model = _with_method(model, recipe)
     lm = _model_type(model, tokenizer, labels)
     found = _examples(tasks, lm, recipe)
     counts = _count(model)
+    before.check_examples(recipe, found, labels)
+    before.check_disk(recipe, folder, counts, len(found.train))
     not_shared = _share(model, recipe, found.train)
     shares = not_shared == ""
     trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
@@ -81,10 +85,12 @@ def train(recipe: Recipe, folder: Path) -> Trained:
     metrics = trainer.evaluate() if found.validation else {}
     writes = trainer.is_world_process_zero()
     whole = split.gathered(model)
+    finite.check(model, trainer.state.global_step)
     if writes:
-        model.save_pretrained(folder, state_dict=whole)
-        tokenizer.save_pretrained(folder) if recipe.method == "full" else None
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        staged = output.stage(folder)
+        model.save_pretrained(staged, state_dict=whole)
+        tokenizer.save_pretrained(staged) if recipe.method == "full" else None
+        output.place(folder)
     kept = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
     resources = merge(gather_object([monitor.record()])) | _speed(trainer, checkpoint, monitor)
     confusions = trainer.validate.confusions
@@ -106,24 +112,6 @@ def _speed(trainer: RecipeTrainer, checkpoint: str | None, monitor: Monitor) -> 
         "steps_per_second": steps / seconds,
         "rows_per_second": rows / seconds,
     }
-
-
-def _prepare(folder: Path, recipe: Recipe) -> str | None:
-    """Make the folder, and return the last whole checkpoint of this recipe in it."""
-    if (folder / "finbench.json").is_file():
-        raise FinbenchError(f"{str(folder)!r} holds a finished adapter. Give another --output, or remove it first.")
-    mark = folder / CHECKPOINTS / "recipe.sha256"
-    whole = [path.parent for path in mark.parent.glob(f"checkpoint-*/{FINISHED}")]
-    if whole and mark.read_text() != recipe.sha256():
-        raise FinbenchError(
-            f"{str(folder)!r} holds the unfinished training of another recipe. Give another --output, or remove it."
-        )
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_text(recipe.sha256())
-    for broken in set(mark.parent.glob("checkpoint-*")) - set(whole):
-        shutil.rmtree(broken, ignore_errors=True)  # every process tries
-    last = max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
-    return str(last) if last else None
 
 
 def _model_type(model: Any, tokenizer: Any, labels: tuple[str, ...]) -> Any:
@@ -215,6 +203,7 @@ def _trainer(
         callbacks=callbacks,
         optimizer_cls_and_kwargs=optimizer,
     )
+    trainer.recipe_sha256 = recipe.sha256()
     trainer.validate = Validation(lm, tasks, found.validation, recipe.num_fewshot)
     if recipe.class_weights:
         trainer.weights = torch.tensor(making.class_weights(found.train, labels))
@@ -234,7 +223,7 @@ def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArgumen
     every = {"strategy": "steps" if recipe.eval_steps else "epoch", "steps": recipe.eval_steps or 500}
     keeps_best = validates and recipe.best_by is not None
     return TrainingArguments(
-        output_dir=str(folder / CHECKPOINTS),
+        output_dir=str((folder / output.CHECKPOINTS).resolve()),
         num_train_epochs=recipe.epochs,
         max_steps=recipe.max_steps or -1,
         per_device_train_batch_size=recipe.batch_size,
@@ -247,10 +236,9 @@ def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArgumen
         eval_steps=every["steps"],
         save_strategy=every["strategy"],
         save_steps=every["steps"],
-        save_total_limit=2,
         load_best_model_at_end=keeps_best,
         metric_for_best_model=f"eval_{recipe.best_by}" if keeps_best else None,
-        greater_is_better=recipe.best_by != "loss" if keeps_best else None,
+        greater_is_better=recipe.best_by not in before.LOWER_IS_BETTER if keeps_best else None,
         logging_steps=10,
         logging_first_step=True,
         bf16=recipe.precision == "bfloat16",

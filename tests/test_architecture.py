@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "demo": {"data"},
     "doctor": {"data", "hf", "engine", "adapters"},
 }
-FREE = {"paths", "errors", "records", "documents", "__init__"}
+FREE = {"paths", "errors", "records", "documents", "whole", "__init__"}
 
 
 def imported(path: Path) -> set[str]:

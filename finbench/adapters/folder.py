@@ -7,7 +7,6 @@ made; it keeps what PEFT does not, a classifier's label names above all. Adapter
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Literal, get_args
 from finbench.adapters.base_hash import base_sha256, sha256_of_file
 from finbench.documents import read_json
 from finbench.errors import FinbenchError
+from finbench.whole import write_text
 
 RECORD = "finbench.json"
 CONFIG = "adapter_config.json"
@@ -115,9 +115,7 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
 
     """
     _check_labels(record, folder)
-    half_written = folder / f".{RECORD}.{os.getpid()}"
-    half_written.write_text(json.dumps(_strict(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    half_written.replace(folder / RECORD)
+    write_text(folder / RECORD, json.dumps(_strict(record), indent=2, ensure_ascii=False) + "\n")
 
 
 def match_base(adapter: Adapter, base: str, revision: str | None = None) -> None:

@@ -25,12 +25,13 @@ def run(options: argparse.Namespace) -> int:
     if not options.adapter:
         raise FinbenchError("a temperature is stored beside an adapter: name one with --adapter.")
     adapter = read_adapter(options.adapter)
+    calibration.check_folder(adapter.path)
     predictor = Predictor(options.base, options.adapter, calibrated=False, **model_options(options))
     docs = _held_out(predictor.task_name, dict(adapter.record))
     logits = predictor.logits([doc["text"] for doc in docs])
     golds = np.array([predictor.labels.index(doc["label"]) for doc in docs])
     found = calibration.calibrate(logits, golds, predictor.task_name, adapter.sha256)
-    calibration.write(found, adapter.path)
+    calibration.write(found, adapter.path)  # before the picture, which is known to be ours by it
     calibration.draw(logits, golds, found, Path(adapter.path, calibration.PICTURE))
     print(f"temperature {found.temperature:.3f}, fitted on {found.rows} rows held out of train")
     print(f"expected calibration error {found.ece_before:.4f} -> {found.ece_after:.4f}")

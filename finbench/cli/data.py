@@ -28,7 +28,10 @@ def run(options: argparse.Namespace) -> int:
     from finbench.data.audit import audit
     from finbench.data.load import read
     from finbench.paths import leaderboards
+    from finbench.whole import refuse_foreign, write_text
 
+    output = options.output or leaderboards() / "audit.json"
+    refuse_foreign([output] if output.exists() and not _is_audit(output) else [])
     entries: dict[str, dict[str, Any]] = {}
     for task, rows in _datasets(options.tasks).items():
         published = read(**rows)
@@ -42,11 +45,22 @@ def run(options: argparse.Namespace) -> int:
     _print_rows(entries)
     if options.tokenizer:
         _print_tokens(entries)
-    output = options.output or leaderboards() / "audit.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_text(output, json.dumps(entries, indent=2, sort_keys=True) + "\n")
     print(f"\nSaved to {output} (counts only, no row).")
     return 0
+
+
+def _is_audit(path: Path) -> bool:
+    """Say whether a file is an earlier audit, by its shape."""
+    from finbench.documents import read_json
+    from finbench.errors import FinbenchError
+
+    try:
+        found = read_json(path)
+    except FinbenchError:
+        return False
+    entries = found.values() if isinstance(found, dict) else ()
+    return bool(entries) and all(isinstance(one, dict) and {"splits", "both", "used"} <= set(one) for one in entries)
 
 
 def _datasets(names: list[str]) -> dict[str, Mapping[str, Any]]:

@@ -78,9 +78,9 @@ def run(options: argparse.Namespace) -> int:
     os.chdir(options.folder)
     _build()
     for name, recipe in RECIPES.items():
-        Path(f"{name}.yaml").write_text(recipe, encoding="utf-8")
+        _file(Path(f"{name}.yaml"), recipe)
         _command("finetune", f"{name}.yaml", "--output", f"adapters/{name}")
-    Path("matrix.yaml").write_text(MATRIX, encoding="utf-8")
+    _file(Path("matrix.yaml"), MATRIX)
     _command("run", "matrix.yaml")
     _command("leaderboard")
     print(f"\nDone. The boards: {Path('leaderboards', 'README.md').resolve()}")
@@ -110,6 +110,14 @@ def _build() -> None:
     texts = training_texts()
     for family in SHAPES:
         build_base(family, Path("models", family), texts)
+
+
+def _file(path: Path, text: str) -> None:
+    from finbench.whole import refuse_foreign, write_text
+
+    if path.exists() and path.read_bytes() != text.encode():
+        refuse_foreign([path], "--folder")  # perhaps with somebody's own changes
+    write_text(path, text)
 
 
 def _command(*words: str) -> None:

@@ -1,9 +1,7 @@
 """`finbench finetune RECIPE.yaml [key=value ...]`: train an adapter, or a whole model, from one recipe or several."""
 
 import argparse
-import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, help="folder of the adapter (default: adapters/<name of the recipe>), or of several's"
     )
-    parser.add_argument("--overwrite", action="store_true", help="remove what an earlier training left in that folder")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="remove first what an earlier training lists as its own in that folder"
+    )
     add_executor(parser, "a recipe")
 
 
@@ -54,13 +54,11 @@ def _train(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -
         raise FinbenchError(
             f"--overwrite: several processes would remove what one of them has begun. Remove {folder} first."
         )
-    if overwrite:
-        _remove(folder)
     from finbench.cells.provenance import published
     from finetune.card import describe
 
     words = ["finbench", "finetune", str(path), *settings, "--output", str(folder)]
-    trained = train(recipe, folder)
+    trained = train(recipe, folder, overwrite)
     if trained.writes:
         _say(folder, describe(trained, recipe, published(words)))
     return 0
@@ -71,6 +69,7 @@ def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], se
     from tqdm import tqdm
 
     from finbench.jobs.executor import Job, LocalExecutor, Needs
+    from finetune.output import claim
     from finetune.recipe import read_recipe
     from finetune.subprocess import needs_of, train_as_job
 
@@ -78,7 +77,7 @@ def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], se
     for path, folder in folders.items():
         recipe = read_recipe(path, settings)
         if options.overwrite:
-            _remove(folder)
+            claim(folder, recipe.sha256(), overwrite=True)
         if not _finished(folder, recipe.sha256()):
             left[path] = folder
     failed = 0
@@ -103,20 +102,14 @@ def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], se
 
 def _finished(folder: Path, recipe_sha256: str) -> bool:
     """Say whether the folder holds this recipe's finished adapter; refuse another's."""
-    record = folder / "finbench.json"
-    if not record.is_file():
+    from finetune.output import recorded_by
+
+    if not (folder / "finbench.json").is_file():
         return False
-    if json.loads(record.read_text(encoding="utf-8")).get("recipe_sha256") != recipe_sha256:
+    if recorded_by(folder) != recipe_sha256:
         raise FinbenchError(f"{folder} holds the adapter of another recipe. Give another --output, or --overwrite it.")
     print(f"{folder}: finished before, left alone")
     return True
-
-
-def _remove(folder: Path) -> None:
-    from finetune.train import CHECKPOINTS
-
-    if any((folder / name).exists() for name in ("finbench.json", CHECKPOINTS)):
-        shutil.rmtree(folder)
 
 
 def _say(folder: Path, record: Mapping[str, Any]) -> None:

@@ -1,14 +1,12 @@
 """`finbench predict --base B [--adapter A] "text" ...`: label texts, lines of standard input, or a CSV's column."""
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 CHUNK = 256  # texts that are answered before the next are read; a causal model's prompt runs once for each chunk
 
@@ -22,7 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", type=Path, help="a CSV whose column is labelled instead")
     parser.add_argument("--column", help="the column of its texts")
     parser.add_argument(
-        "--output", type=Path, help="the CSV with label and confidence added (default: standard output)"
+        "--output",
+        type=Path,
+        help="the CSV with label, confidence and problem added, as predicted_label and so on where it has such columns "
+        "(default: standard output)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace --output even if it is --input, or no earlier answer to it"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a text, every label's score in it")
     parser.add_argument("--uncalibrated", action="store_true", help="leave the adapter's fitted temperature aside")
@@ -32,18 +36,22 @@ def run(options: argparse.Namespace) -> int:
     """Label everything; the status is 1 if a text could not be read."""
     from finbench.cli.model import model_options
     from finbench.errors import FinbenchError
+    from finbench.predict.table import Table, read_table
 
     if (options.input is None) != (options.column is None):
         raise FinbenchError("--input names a CSV and --column the column of its texts: give both, or neither.")
+    if options.output is not None and options.input is None:
+        raise FinbenchError("--output is the table of --input with labels added: give --input and --column with it.")
+    table: Table | None = None
     if options.input is not None:
-        columns = _columns(options.input)
-        if options.column not in columns:
-            raise FinbenchError(f"{options.input} has no column {options.column!r}; it has {', '.join(columns)}.")
+        table = read_table(options.input, options.column)
+        if options.output is not None:
+            table.check_output(options.output, options.overwrite)
     from finbench.predict.predictor import Predictor
 
     predictor = Predictor(options.base, options.adapter, calibrated=not options.uncalibrated, **model_options(options))
-    if options.input is not None:
-        return _table(predictor, options)
+    if table is not None:
+        return _table(predictor, table, options.output)
     texts: Iterable[str] = options.texts or (line.rstrip("\n") for line in sys.stdin)
     failed = 0
     for chunk in _chunks(text for text in texts if text.strip()):
@@ -65,52 +73,32 @@ def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _columns(path: Path) -> list[str]:
-    from finbench.errors import FinbenchError
-
-    if not path.is_file():
-        raise FinbenchError(f"there is no file {str(path)!r}.")
-    with path.open(newline="", encoding="utf-8-sig") as source:
-        return next(csv.reader(source), [])
-
-
-def _table(predictor: Any, options: argparse.Namespace) -> int:
-    """Write the table again with the label, its confidence and what could not be read; rows appear as they are done."""
+def _table(predictor: Any, table: Any, output: Path | None) -> int:
+    """Write the table again with the label, its confidence and what could not be read; say how many rows failed."""
     from tqdm import tqdm
 
     from finbench.errors import FinbenchError
 
-    with options.input.open(newline="", encoding="utf-8-sig") as source:
-        total = sum(1 for _ in csv.DictReader(source))
     failed = 0
-    sink: Any = nullcontext(sys.stdout)
-    if options.output:
-        sink = options.output.open("w", newline="", encoding="utf-8")
-    with options.input.open(newline="", encoding="utf-8-sig") as source, sink as target:
-        reader = csv.DictReader(source)
-        writer = _writer(target, [*(reader.fieldnames or []), "label", "confidence", "problem"])
-        with tqdm(total=total, desc=options.input.name, unit="row", file=sys.stderr) as progress:
-            for rows in _chunks(reader):
-                answers = _answers(predictor, [row[options.column] or "" for row in rows])
-                for row, answer in zip(rows, answers, strict=True):
-                    if isinstance(answer, FinbenchError):
-                        failed += 1
-                        writer.writerow({**row, "problem": str(answer)})
-                    else:
-                        writer.writerow({**row, "label": answer.label, "confidence": f"{answer.confidence:.4f}"})
-                target.flush()
-                progress.update(len(rows))
+    label, confidence, problem = table.added
+    with (
+        table.writer(output) as write,
+        tqdm(total=table.rows, desc=table.path.name, unit="row", file=sys.stderr) as progress,
+    ):
+        for rows in _chunks(table.read()):
+            for row, answer in zip(rows, _answers(predictor, [row[table.place] for row in rows]), strict=True):
+                if isinstance(answer, FinbenchError):
+                    failed += 1
+                    write([*row, "", "", str(answer)])
+                else:
+                    write([*row, answer.label, f"{answer.confidence:.4f}", ""])
+            progress.update(len(rows))
+    if table.renamed:
+        print(f"finbench predict: answers stand in columns {label}, {confidence}, {problem}", file=sys.stderr)
     if failed:
-        print(
-            f"finbench predict: {failed} of {total} rows could not be read; column `problem` says why", file=sys.stderr
-        )
+        said = f"{failed} of {table.rows} rows could not be read; column `{problem}` says why"
+        print(f"finbench predict: {said}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _writer(target: TextIO, names: list[str]) -> "csv.DictWriter[str]":
-    writer = csv.DictWriter(target, names, extrasaction="ignore")
-    writer.writeheader()
-    return writer
 
 
 def _answers(predictor: Any, texts: list[str]) -> list[Any]:

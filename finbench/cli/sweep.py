@@ -21,21 +21,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Search, and write the report and the winner's recipe."""
     from finbench.errors import FinbenchError
+    from finbench.whole import write_text
 
     if find_spec("optuna") is None:
         raise FinbenchError('sweeps need Optuna: pip install "finbench[sweep]".')
-    from finetune.sweep import read_sweep, report, search, winner
+    from finetune.sweep import check_folder, read_sweep, report, search, winner
 
     sweep = read_sweep(options.sweep, options.recipe)
     if options.trials:
         sweep = replace(sweep, trials=options.trials)
     folder = options.output or Path("sweeps", options.sweep.stem)
+    check_folder(folder)
     with executor(options) as cluster:
         study = search(options.recipe, sweep, options.settings, folder, cluster, options.cpus, options.gpus or 0)
     best = winner(options.recipe, study, options.settings)
     text = report(study, sweep)
-    (folder / "report.md").write_text(f"# Sweep of {options.recipe.name}\n\n{text}", encoding="utf-8")
-    (folder / "best.yaml").write_text(best, encoding="utf-8")
+    write_text(folder / "report.md", f"# Sweep of {options.recipe.name}\n\n{text}")
+    write_text(folder / "best.yaml", best)
     print(text)
     print(f"the winner's recipe: {folder / 'best.yaml'}\n\n{best}")
     return 0

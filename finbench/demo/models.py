@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from finbench.data.load import DATASETS, load
+from finbench.errors import FinbenchError
 from finbench.records import Row
 
 Family = Literal["gpt2", "llama", "bert"]
@@ -112,11 +113,15 @@ def build_base(family: Family, folder: Path, texts: Sequence[str]) -> None:
 
     if (folder / "config.json").is_file():
         return
+    if folder.exists() and any(folder.iterdir()):
+        raise FinbenchError(f"{folder} is not empty and holds no model: give another --folder.")
     torch.manual_seed(SEED)
-    tokenizer = build_tokenizer(folder, texts)
+    part = folder.with_name(f".{folder.name}.part")  # a folder of the name itself is whole
+    tokenizer = build_tokenizer(part, texts)
     model = new_model(family)
     pretrain(model, tokenizer, texts, SHAPES[family].steps, masked=family == "bert", title=f"building {folder.name}")
-    model.save_pretrained(folder)
+    model.save_pretrained(part)
+    part.replace(folder)
 
 
 def pretrain(model: Any, tokenizer: Any, texts: Sequence[str], steps: int, masked: bool, title: str) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from finbench.cells.key import Cell, CellKey, slug
+from finbench.documents import read_json, read_text
+from finbench.errors import FinbenchError
+from finbench.whole import refuse_foreign, write_text
 
 LOWER_IS_BETTER = ("unparsed",)
 FROM_MINUS_ONE = ("mcc",)
@@ -235,14 +238,35 @@ FORMATS: Mapping[str, tuple[Callable[[Sequence[Cell]], str], str]] = {
 
 
 def export(cells: Sequence[Cell], kind: str, output: Path) -> list[Path]:
-    """Write the cells to the output in one of FORMATS, a folder a model, or as one "csv"; return the files."""
+    """Write the cells to the output in one of FORMATS, a folder a model, or as one "csv"; return the files.
+
+    Raises:
+        FinbenchError: a file of the same name is no earlier export; nothing was written then. Or it cannot be written.
+
+    """
     texts = {"cells.csv": as_csv(cells)} if kind == "csv" else {}
     if kind != "csv":
         function, file = FORMATS[kind]
         for name, group in by_model(cells).items():
             date = max(cell.created for cell in group).partition("+")[0].replace(":", "-")
             texts[f"{name}/{file.format(date=date)}"] = function(group)
+    refuse_foreign(
+        output / place
+        for place, text in texts.items()
+        if (output / place).exists() and not _is_export(output / place, text)
+    )
     for place, text in texts.items():
-        (output / place).parent.mkdir(parents=True, exist_ok=True)
-        (output / place).write_text(text, encoding="utf-8")
+        write_text(output / place, text)
     return [output / place for place in texts]
+
+
+def _is_export(path: Path, text: str) -> bool:
+    """Say whether a file is an earlier export in the shape of this one: the same columns, or the same keys."""
+    try:
+        if path.suffix == ".json":
+            found, made = read_json(path), json.loads(text)
+            return isinstance(found, dict) and isinstance(made, dict) and found.keys() == made.keys()
+        old = read_text(path)
+    except FinbenchError:
+        return False
+    return old.partition("\n")[0] == text.partition("\n")[0]

@@ -20,8 +20,11 @@ from finbench.leaderboard.pages import (
 )
 from finbench.leaderboard.table import short, task_order
 from finbench.leaderboard.view import View, view_of
+from finbench.whole import refuse_foreign, write_text
 
 DIFFERENT_LINES = 12
+WAY_BACK = "[← all boards](README.md)"
+PICTURE = 'font-family="sans-serif" font-size="11">'  # what a picture of `plots` opens with
 PICTURED = {"methods.md": "methods compared", "pareto.md": "quality against cost"}  # pages that bring pictures
 OF_CELLS = ("task_*.md", "pareto_*.svg", "methods_*.svg")  # pages that are there only while there are cells for them
 
@@ -56,7 +59,7 @@ def render(cells: Cells, folder: Path) -> dict[str, str]:
 def _with_way_back(text: str) -> str:
     """Return a page with a link to the front page below its title; the front page itself has nowhere to go back to."""
     title, _, rest = text.partition("\n\n")
-    return text if title == front.TITLE else f"{title}\n\n[← all boards](README.md)\n\n{rest}"
+    return text if title == front.TITLE else f"{title}\n\n{WAY_BACK}\n\n{rest}"
 
 
 def _task_file(name: str) -> str:
@@ -64,26 +67,48 @@ def _task_file(name: str) -> str:
 
 
 def write(pages: dict[str, str], output: Path) -> None:
-    """Write the pages that differ, and remove those of tasks that have no cell any more."""
-    output.mkdir(parents=True, exist_ok=True)
-    for name, text in pages.items():
-        if not (output / name).is_file() or (output / name).read_text(encoding="utf-8") != text:
-            (output / name).write_text(text, encoding="utf-8")
+    """Write the pages that differ, and remove those of tasks that have no cell any more.
+
+    Raises:
+        FinbenchError: a file of a page's name is none of ours, or the folder cannot be written; nothing was changed.
+
+    """
+    differ = [name for name, text in pages.items() if _text_of(output / name) != text]
+    refuse_foreign(output / name for name in differ if (output / name).exists() and not _is_ours(output / name))
+    for name in differ:
+        write_text(output / name, pages[name])
     for path in left_over(pages, output):
         path.unlink()
 
 
 def left_over(pages: dict[str, str], output: Path) -> list[Path]:
     """Return the pages of tasks and the pictures that were once written and that no cell stands behind any more."""
-    written = [path for pattern in OF_CELLS for path in output.glob(pattern)]
+    written = [path for pattern in OF_CELLS for path in output.glob(pattern) if _is_ours(path)]
     return sorted(path for path in written if path.name not in pages)
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _is_ours(path: Path) -> bool:
+    """Say whether a file is a page or picture of ours, by what each of them has, edited or not."""
+    text = _text_of(path) or ""
+    if path.suffix == ".svg":
+        return text.startswith("<svg ") and PICTURE in text.partition("\n")[0]
+    if path.suffix == ".html":
+        return "<title>finbench leaderboards</title>" in text
+    return WAY_BACK in text or (text.startswith(f"{front.TITLE}\n") and "(accuracy.md)" in text)
 
 
 def differing(pages: dict[str, str], output: Path) -> dict[str, str]:
     """Return for each page that is missing, differs or is left over the first lines of the difference."""
     found = {path.name: "no cell stands behind it" for path in left_over(pages, output)}
     for name, text in pages.items():
-        old = (output / name).read_text(encoding="utf-8") if (output / name).is_file() else ""
+        old = _text_of(output / name) or ""
         if old != text:
             lines = difflib.unified_diff(
                 old.splitlines(), text.splitlines(), "as it is", "as it should be", lineterm="", n=0

@@ -4,13 +4,14 @@ The temperature lies as `calibration.json` beside the adapter and counts for tha
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from finbench.documents import read_json
 from finbench.errors import FinbenchError
+from finbench.whole import beside, refuse_foreign, write_text
 
 FILE, PICTURE = "calibration.json", "reliability.png"
 BINS = 15
@@ -85,10 +86,27 @@ def calibrate(logits: np.ndarray, golds: np.ndarray, task: str, adapter_sha256: 
 
 
 def write(found: Calibration, folder: Path) -> None:
-    """Write it beside the adapter, whole or not at all."""
-    half_written = folder / f".{FILE}"
-    half_written.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
-    half_written.replace(folder / FILE)
+    """Write it beside the adapter, whole or not at all.
+
+    Raises:
+        FinbenchError: it cannot be written.
+
+    """
+    write_text(folder / FILE, json.dumps(asdict(found), indent=2) + "\n")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse to write over a file or a picture that no earlier calibration wrote.
+
+    Raises:
+        FinbenchError: there is one.
+
+    """
+    try:
+        earlier = set(read_json(folder / FILE)) == {one.name for one in fields(Calibration)}
+    except (FinbenchError, TypeError):
+        earlier = False
+    refuse_foreign((path for path in (folder / FILE, folder / PICTURE) if path.exists() and not earlier), "name for it")
 
 
 def read_temperature(folder: Path, adapter_sha256: str, task: str) -> float:
@@ -130,5 +148,6 @@ def draw(logits: np.ndarray, golds: np.ndarray, found: Calibration, path: Path) 
     axes[0].set_ylabel("accuracy")
     axes[0].legend(loc="upper left")
     figure.suptitle(f"{found.task}, {found.rows} rows held out of train; numbers are rows in a bin")
-    figure.savefig(path, dpi=100, metadata={"Software": None})
+    with beside(path) as part:
+        figure.savefig(part, dpi=100, format="png", metadata={"Software": None})
     plt.close(figure)

@@ -85,6 +85,9 @@ class Base:
             raise FinbenchError(f"vllm is given, but model is {self.model}: choose model vllm, or leave it out.")
         for name in self.vllm or {}:
             _one_of("a setting of vllm", name, VLLM_SETTINGS)
+            value = (self.vllm or {})[name]
+            if isinstance(value, float) and not math.isfinite(value):
+                raise FinbenchError(f"vllm: {name} is {value}: a finite number is wanted.")
         if not self.name:
             object.__setattr__(self, "name", Path(self.base).name)
 

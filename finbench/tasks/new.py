@@ -43,8 +43,12 @@ def write_task(task: NewTask, folder: Path) -> tuple[Path, RowSet]:
             "name the column of classes with --label."
         )
     pick_shot(rows)  # refuses rows of which no shot can be taken
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(task, rows.labels), encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as sink:  # never over a file that came meanwhile
+            sink.write(render(task, rows.labels))
+    except OSError as error:
+        raise FinbenchError(f"{path} cannot be written ({error.strerror}).") from error
     return path, rows
 
 

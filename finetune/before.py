@@ -1,0 +1,100 @@
+"""What would end a training later ends it before its first step: a metric, a class, a disk that is not there."""
+
+import difflib
+import logging
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from finbench.errors import FinbenchError
+from finbench.scoring.metrics import METRICS
+from finetune.checkpoints import KEPT
+from finetune.examples import Examples
+from finetune.planned import KEPT_NUMBERS
+from finetune.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+LOWER_IS_BETTER = ("loss", "unparsed")
+OF_EVERY_TASK = ("accuracy", "unparsed")
+
+
+def check_metric(wanted: str | None, key: str, tasks: Mapping[str, Any]) -> None:
+    """Refuse a metric, such as `best_by` names, that validation of these tasks will not measure.
+
+    Raises:
+        FinbenchError: no metric is called so; the message names those that there are.
+
+    """
+    if wanted is None:
+        return
+    known = set(METRICS) | {"loss", *OF_EVERY_TASK}
+    for task in tasks.values():
+        known &= _metrics_of(task)
+    if wanted not in known:
+        near = difflib.get_close_matches(wanted, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise FinbenchError(
+            f"{key} names no metric of {', '.join(tasks)} (given: {wanted!r}); {hint}There are "
+            f"{', '.join(sorted(known))}."
+        )
+
+
+def _metrics_of(task: Any) -> set[str]:
+    scored = {"loss"} if task.config.output_type != "generate_until" else set()
+    labelled = set(METRICS) if task.eval_docs[0].get("choices") else set()
+    return {*OF_EVERY_TASK} | scored | labelled
+
+
+def check_examples(recipe: Recipe, found: Examples, labels: Sequence[str]) -> None:
+    """Refuse a class that no train row has, and stopping by validation rows that there are none of.
+
+    Raises:
+        FinbenchError: a classifier's class has no train row, or `early_stopping` has nothing to look at.
+
+    """
+    seen = {example.label for example in found.train}
+    if missing := [label for label in labels if label not in seen]:
+        raise FinbenchError(
+            f"no train row has the class {', '.join(map(repr, missing))}, so a head for it would learn nothing. Raise "
+            "limit, lower validation_share, or leave the class out of the task's labels."
+        )
+    if recipe.early_stopping is not None and not found.validation:
+        raise FinbenchError(
+            f"recipe: early_stopping looks at validation rows, and of these {len(found.train)} rows a validation_share "
+            f"of {recipe.validation_share} leaves none: raise it, or set early_stopping to null."
+        )
+    if recipe.best_by and recipe.validation_share and not found.validation:
+        logger.warning("no class has rows enough to validate by: the last weights are kept, not the best")
+
+
+def check_disk(recipe: Recipe, folder: Path, counts: Mapping[str, int], rows: int) -> None:
+    """Refuse a disk without room for the checkpoints that lie there at once, and for the result.
+
+    Raises:
+        FinbenchError: there is less room than they take.
+
+    """
+    needed = disk_bytes(recipe, counts, rows)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise FinbenchError(
+            f"{folder}: {free / 2**30:.1f} GiB are free, and the checkpoints of this training take up to "
+            f"{needed / 2**30:.1f} GiB. Make room, give another --output, or set eval_steps so high that one is kept."
+        )
+
+
+def disk_bytes(recipe: Recipe, counts: Mapping[str, int], rows: int) -> int:
+    """Return the bytes of weights and of the optimizer's numbers in all checkpoints that exist at one moment."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    moments = KEPT_NUMBERS * world if recipe.optimizer == "zero_one_adam" else 2
+    steps = math.ceil(rows / (recipe.batch_size * recipe.gradient_accumulation * world))
+    saves = recipe.epochs
+    if recipe.max_steps or recipe.eval_steps:
+        saves = (recipe.max_steps or steps * recipe.epochs) / (recipe.eval_steps or steps)
+    at_once = min(math.ceil(saves), KEPT + 1)  # one is written while the others lie there
+    weights = 4 * (counts["total"] if recipe.method == "full" else counts["trainable"])
+    return at_once * (weights + 4 * moments * counts["trainable"]) + weights
