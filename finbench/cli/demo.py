@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     _command("leaderboard")
     print(f"\nDone. The boards: {Path('leaderboards', 'README.md').resolve()}")
     base, adapter = _best()
-    print("Its best adapter behind a page: pip install finbench[serve], then")
+    print("Its best adapter behind a page: pip install .[serve] in the checkout of finbench, then")
     print(f"  cd {options.folder} && FINBENCH_DATA=sample finbench serve --base {base} --adapter {adapter}")
     print(f"Again, or with your own changes: cd {options.folder} && export FINBENCH_DATA=sample")
     return 0

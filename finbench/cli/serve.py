@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     from finbench.errors import FinbenchError
 
     if find_spec("fastapi_offline") is None or find_spec("uvicorn") is None:
-        raise FinbenchError('the server is not installed: pip install "finbench[serve]".')
+        raise FinbenchError('the server is not installed: pip install ".[serve]" in the checkout of finbench.')
     if not _is_loopback(options.host) and not options.allow_remote:
         raise FinbenchError(
             f"--host {options.host} can be reached by other machines, and whoever reaches it may use the model: "

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     from finbench.whole import write_text
 
     if find_spec("optuna") is None:
-        raise FinbenchError('sweeps need Optuna: pip install "finbench[sweep]".')
+        raise FinbenchError('sweeps need Optuna: pip install ".[sweep]" in the checkout of finbench.')
     from finetune.sweep import check_folder, read_sweep, report, search, winner
 
     sweep = read_sweep(options.sweep, options.recipe)

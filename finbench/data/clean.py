@@ -39,7 +39,8 @@ def _lemma(word: str) -> str:
         import simplemma
     except ImportError as error:
         raise FinbenchError(
-            "cleaning texts needs the package simplemma, which is not installed: run `pip install finbench[clean]`."
+            "cleaning texts needs the package simplemma, which is not installed: run `pip install .[clean]` in the "
+            "checkout of finbench."
         ) from error
     return str(simplemma.lemmatize(word, lang="en")).lower()
 

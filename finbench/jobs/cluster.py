@@ -42,7 +42,7 @@ class RayExecutor:
         try:
             import ray
         except ImportError:
-            raise FinbenchError('--executor ray needs Ray: pip install "finbench[ray]".') from None
+            raise FinbenchError('--executor ray needs Ray: pip install ".[ray]" in the checkout of finbench.') from None
         if address and address.startswith("ray://"):
             raise FinbenchError(
                 f"--address {address}: a client's address cannot be used. Run on a node of the cluster (`ray start "

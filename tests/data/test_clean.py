@@ -42,5 +42,5 @@ def test_a_missing_extra_names_its_install(monkeypatch: pytest.MonkeyPatch) -> N
 
     clean._lemma.cache_clear()
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(FinbenchError, match=r"pip install finbench\[clean\]"):
+    with pytest.raises(FinbenchError, match=r"pip install \.\[clean\]"):
         clean_text("shares")

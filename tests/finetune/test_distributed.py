@@ -93,7 +93,7 @@ def test_fsdp_trains_to_the_adapter_of_one_process(recipe: Path, bits: str) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="pip install finbench[deepspeed]")
+@pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="pip install .[deepspeed]")
 @pytest.mark.parametrize(("config", "bits"), [("zero2", "null"), ("zero2", "4"), ("zero3", "null")])
 def test_deepspeed_trains_to_the_adapter_of_one_process(recipe: Path, config: str, bits: str) -> None:
     trains_alike(config, recipe, [f"bits={bits}"], ["-m", "finbench"])

@@ -193,7 +193,7 @@ def test_without_vllm_the_message_says_what_to_do(
     monkeypatch.setattr(vllm_base, "find_spec", lambda name: None)
     code, cells = run(tmp_path, base=gpt2, model="vllm")
     assert code == 1 and not cells.results
-    assert 'pip install "finbench[vllm]"' in capsys.readouterr().out
+    assert 'pip install ".[vllm]"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ class VllmBase:
         if find_spec("vllm") is None:
             raise FinbenchError(
                 f"{base.name}: model is vllm, and vLLM is not installed here. It needs Linux and a GPU: "
-                '`pip install "finbench[vllm]"`, or choose model: hf-fast.'
+                '`pip install ".[vllm]"` in the checkout of finbench, or choose model: hf-fast.'
             )
         from finbench.models.vllm import VllmLM
 
