@@ -133,7 +133,7 @@ def test_without_ray_its_installation_is_named(monkeypatch: pytest.MonkeyPatch) 
     from finbench.jobs.cluster import RayExecutor
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(FinbenchError, match=r'pip install "finbench\[ray\]"'):
+    with pytest.raises(FinbenchError, match=r'pip install "\.\[ray\]"'):
         RayExecutor()
 
 

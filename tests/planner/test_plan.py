@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from finbench.planner.cost import Held, Job, largest_batch, memory, suggestions
 from finbench.planner.shapes import Shape, meta_model, shape_of, weight_bytes
 from finbench.planner.training_pass import saved_bytes
 
+PAIRS = (("Rising", "good"), ("Falling", "bad"))
 LLAMA = "meta-llama/Llama-3.1-{}-Instruct"
 SMALL = {
     "gpt2": GPT2Config(n_layer=2, n_head=2, n_embd=32, vocab_size=64, n_positions=64),
@@ -176,3 +178,25 @@ def test_lora_on_gpt2_small_peaks_within_fifteen_percent_of_the_plan():
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     planned = memory(Job(shape, "float32", None, False, 8, 128, trained, trained, lambda rows: Held(kept)))
     assert planned.total == pytest.approx(int(done.stdout), rel=0.15)
+
+
+@pytest.mark.parametrize("task", ["fin_fpb_gen", "fin_nwgi7", "fin_sentiment", "mood"])
+def test_every_task_that_runs_is_planned(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{word} sales of firm {n} in the year,{mood}" for n in range(9) for word, mood in PAIRS]
+    Path("news.csv").write_text("headline,feeling\n" + "\n".join(lines) + "\n")
+    columns = ["--text", "headline", "--label", "feeling", "--instruction", "Good or bad?"]
+    assert main(["new-task", "mood", "news.csv", *columns]) == 0
+    Path("m.yaml").write_text(f"name: m\ntasks: [{task}]\nbases:\n  - {{base: openai-community/gpt2}}\n")
+    Path("r.yaml").write_text(f"base: openai-community/gpt2\ntask_type: causal\ntasks: [{task}]\n")
+    for file in ("m.yaml", "r.yaml"):
+        assert main(["plan", file, "--tflops", "1"]) == 0
+    assert "row passes of at most" in capsys.readouterr().out
+
+
+def test_a_task_that_is_not_there_is_not_planned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m.yaml").write_text("name: m\ntasks: [fin_fbp]\nbases:\n  - {base: openai-community/gpt2}\n")
+    assert main(["plan", str(tmp_path / "m.yaml"), "--tflops", "1"]) == 2
+    assert "did you mean fin_fpb" in capsys.readouterr().err
