@@ -95,6 +95,22 @@ def check_own(folder: Path) -> None:
         )
 
 
+def check_listed(checkpoint: Path, reason: str) -> None:
+    """Refuse to remove a checkpoint that holds more than its list names.
+
+    Raises:
+        FinbenchError: it does; `reason` says why it should go.
+
+    """
+    listed = {*_list_of(checkpoint).get("files", ()), LIST}
+    files = (str(path.relative_to(checkpoint)) for path in checkpoint.rglob("*") if not path.is_dir())
+    if others := sorted(set(files) - listed):
+        raise FinbenchError(
+            f"{checkpoint} {reason} and holds {', '.join(others[:3])}, which its list does not name: somebody's own, "
+            "or of another number of processes. Move it away, or give another --output."
+        )
+
+
 def _is_empty(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
@@ -111,6 +127,7 @@ def take_up(folder: Path, recipe_sha256: str) -> Path | None:
         problem = damage(path, recipe_sha256)
         if not problem:
             return path
+        check_listed(path, f"cannot be gone on from ({problem})")
         older = any(not damage(other, recipe_sha256) for other in _by_step(folder) if other != path)
         way = "going on from the one before it" if older else "beginning anew"
         logger.warning("%s cannot be gone on from (%s): %s", path, problem, way)

@@ -93,6 +93,8 @@ def _clear(folder: Path, marked: str) -> None:
             "first, or give another --output."
         )
     checkpoints.check_own(folder / CHECKPOINTS)
+    for path in (folder / CHECKPOINTS).glob("checkpoint-*"):
+        checkpoints.check_listed(path, "would be removed")
     if not marked:
         if (folder / CHECKPOINTS).exists() and any((folder / CHECKPOINTS).iterdir()):
             raise FinbenchError(f"--overwrite: {folder / CHECKPOINTS} is no training's of ours: move it away first.")

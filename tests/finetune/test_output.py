@@ -141,6 +141,18 @@ def test_overwriting_removes_what_is_listed_and_nothing_else(killed: Path, tmp_p
     assert set(tree(out)) == {"notes.txt", "checkpoints/recipe.sha256"}
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_notes_in_a_checkpoint_stay(killed: Path, tmp_path: Path, overwrite: bool) -> None:
+    out = shutil.copytree(killed / "out", tmp_path / "out")
+    newest = kept(out)[-1]
+    truncate(newest / "optimizer.pt")
+    (newest / "notes.txt").write_text("mine")
+    found = tree(newest)
+    with pytest.raises(FinbenchError, match=r"notes\.txt"):
+        claim(out, read_recipe(killed / "recipe.yaml").sha256(), overwrite)
+    assert tree(newest) == found
+
+
 def test_a_record_cannot_name_files_outside(killed: Path, tmp_path: Path) -> None:
     out = shutil.copytree(killed / "whole", tmp_path / "out")
     (tmp_path / "precious").write_text("mine")

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from finbench.cli import main
 from finbench.errors import FinbenchError
+from finetune.checkpoints import seal
 from finetune.loop import RecipeTrainer
 from finetune.recipe import DEFAULTS, Recipe, read_recipe
 from finetune.train import train
@@ -127,7 +128,10 @@ def test_another_number_of_processes_cannot_go_on(stopped: tuple[Recipe, Path]) 
     recipe, folder = stopped
     state = folder / "checkpoints/checkpoint-6/zero_one_adam_0_of_1.pt"
     state.rename(state.with_name("zero_one_adam_0_of_2.pt"))
-    with pytest.raises(FinbenchError, match="another number of processes"):
+    with pytest.raises(FinbenchError, match=r"which its list does not name: .* of another number of processes"):
+        train(recipe, folder)
+    seal(state.parent, recipe.sha256())
+    with pytest.raises(FinbenchError, match="was written by another number of processes"):
         train(recipe, folder)
 
 
