@@ -1,5 +1,6 @@
 """What a schema cannot say: whether a cell's numbers make sense, and whether they are those of its rows' outcomes."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -33,8 +34,10 @@ def nonsense(record: Mapping[str, Any]) -> Iterator[str]:
         if record[name] is not None and not 0 <= record[name] <= 1:
             yield f"{name} is {record[name]}, not between 0 and 1"
     for name in COSTS:
-        if record[name] is not None and record[name] < 0:
-            yield f"{name} is {record[name]}, below 0"
+        if record[name] is not None and not 0 <= record[name] < math.inf:
+            yield f"{name} is {record[name]}, no cost"
+    if not 0 <= record["sequence"] < 2**53:
+        yield f"sequence is {record['sequence']}"
     yield from _no_metrics(record)
     yield from _no_classes(record)
 

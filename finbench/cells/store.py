@@ -12,18 +12,35 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from finbench.cells import proven
 from finbench.cells.key import SCHEMA_VERSION, Cell, CellKey, cell_of, slug, written
 from finbench.cells.lock import held
-from finbench.cells.migrate import migrated
 from finbench.cells.outcomes import outcomes_of, write_outcomes
-from finbench.cells.proof import problem_of, without_outcomes
-from finbench.cells.schema import cell_schema, fits_cell, problems
-from finbench.cells.seal import broken, seal_of
+from finbench.cells.proof import problem_of
+from finbench.cells.reader import FAILURE, OUTCOMES, RESULT, Reader, later_version
+from finbench.cells.schema import cell_schema, problems
+from finbench.cells.seal import RECORD, seal_of
 from finbench.documents import parse_json, read_text
 from finbench.errors import FinbenchError
 from finbench.records import Outcome
 
-RESULT, FAILURE, OUTCOMES = ".json", ".failed.json", ".parquet"
+__all__ = [
+    "FAILURE",
+    "OUTCOMES",
+    "RESULT",
+    "Cells",
+    "Failure",
+    "Unreadable",
+    "Unwritable",
+    "has_failed",
+    "is_done",
+    "path_of",
+    "problem",
+    "read_cells",
+    "read_outcomes",
+    "write_cell",
+    "write_failure",
+]
 PART, LOCK, NEWER = ".part", ".lock", ".newer"  # being written; being scored; of a later finbench, kept aside
 
 
@@ -78,14 +95,14 @@ def problem(folder: Path, key: CellKey) -> str:
     path = path_of(folder, key)
     if not path.is_file():
         return ""
-    found = _read(str(path), {})
+    found = Reader().read(str(path))
     return found if isinstance(found, str) else found.unproven
 
 
 def has_failed(folder: Path, key: CellKey) -> bool:
     """Say whether the cell was tried and has no result."""
     path = path_of(folder, key, FAILURE)
-    return path.is_file() and not isinstance(_read(str(path), {}), str) and not is_done(folder, key)
+    return path.is_file() and not isinstance(Reader().read(str(path)), str) and not is_done(folder, key)
 
 
 def write_cell(folder: Path, cell: Cell, outcomes: Sequence[Outcome]) -> Path:
@@ -143,7 +160,7 @@ def _is_count(value: Any) -> bool:
 def _keep_newer(path: Path, beside: Path) -> None:
     """Set aside a result that a later finbench wrote: this one cannot say what would be lost."""
     with suppress(FinbenchError):
-        if path.is_file() and _later_version(parse_json(read_text(path), str(path))):
+        if path.is_file() and later_version(parse_json(read_text(path), str(path))):
             for one in (path, beside):
                 if one.is_file():
                     one.replace(one.with_name(one.name + NEWER))
@@ -179,10 +196,8 @@ def _write(files: Mapping[Path, Callable[[Path], object]]) -> None:
             for path, part in parts.items():
                 part.replace(path)
     except OSError as error:
-        where = next(iter(files)).parent
-        raise Unwritable(
-            f"{where} cannot be written ({error.strerror or error}); its files are as they were."
-        ) from error
+        where, why = next(iter(files)).parent, error.strerror or error
+        raise Unwritable(f"{where} cannot be written ({why}); its files are as they were.") from error
 
 
 def read_outcomes(folder: Path, key: CellKey) -> list[Outcome]:
@@ -207,17 +222,22 @@ def read_cells(folder: Path, thorough: bool = False) -> Cells:
     failures: list[Failure] = []
     unreadable: list[Unreadable] = []
     unproven: list[Unreadable] = []
-    adapters: dict[str, Any] = {}
+    reader = Reader(thorough, () if thorough else proven.known())
+    anew: list[str] = []
     for place in _places(folder):
-        found = _read(place, adapters, thorough)
+        found = reader.read(place)
         if isinstance(found, str):
-            unreadable.append(Unreadable(Path(place), found))
+            shown = place.encode(errors="backslashreplace").decode()  # a name may be no text
+            unreadable.append(Unreadable(Path(shown), found))
         elif place.endswith(FAILURE):
             of_failure = {name: value for name, value in found.record.items() if name != "schema_version"}
             failures.append(Failure(**{**of_failure, "key": CellKey(**found.record["key"])}))
         else:
             results.append(cell_of(found.record))
+            if (seal := found.record["seal"]) and seal[RECORD] not in reader.known:
+                anew.append(seal[RECORD])
             unproven += [Unreadable(Path(place), found.unproven)] if found.unproven else []
+    proven.remember(anew)
     done = {cell.key for cell in results}
     left = tuple(one for one in failures if one.key not in done)
     return Cells(tuple(results), left, tuple(unreadable), tuple(unproven))
@@ -229,80 +249,3 @@ def _places(folder: Path) -> list[str]:
     for inside, _, names in os.walk(folder):
         found += [os.path.join(inside, name) for name in names if name.endswith(RESULT) and not name.startswith(".")]
     return sorted(found)
-
-
-def parsed(text: str, adapters: dict[str, Any]) -> Any:
-    """Return what `parse_json` gives.
-
-    The adapter with the record of its training stands first in a cell's file, is most of it, and the same in all cells
-    of the adapter: `adapters` keeps it by its text, so that it is parsed once.
-    """
-    first, mark, rest = text.partition(',\n "adapter_proof":')
-    if mark:
-        with suppress(FinbenchError):
-            if first not in adapters:
-                adapters[first] = parse_json(first + "}", "the cell")
-            others = parse_json('{"adapter_proof":' + rest, "the cell")
-            if not adapters[first].keys() & others.keys():
-                return {**adapters[first], **others}
-    return parse_json(text, "the cell")  # which says where in the file the mistake is
-
-
-@dataclass(frozen=True)
-class _Found:
-    record: dict[str, Any]
-    unproven: str = ""
-
-
-def _read(place: str, adapters: dict[str, Any], thorough: bool = False) -> _Found | str:
-    """Return a file's record as of the present version, or what is wrong with it."""
-    try:
-        given = parsed(read_text(Path(place)), adapters)
-    except FinbenchError as error:
-        return f"cannot be read as JSON ({error})"
-    record = migrated(given)
-    if later := _later_version(record):
-        return f"schema_version is {later}, this finbench reads up to {SCHEMA_VERSION}: a later one wrote it, upgrade"
-    failed = place.endswith(FAILURE)
-    fits = not failed and fits_cell()(record)
-    if found := [] if fits else _failure_problems(record) if failed else list(problems(record, cell_schema())):
-        return "; ".join(found[:3])
-    if not place.removesuffix(FAILURE).removesuffix(RESULT).endswith(f"-{CellKey(**record['key']).digest()}"):
-        return "its key does not belong to its name: it was edited or renamed"
-    return _Found(record) if failed else _proved(Path(place), given, record, thorough)
-
-
-def _proved(path: Path, given: Mapping[str, Any], record: dict[str, Any], thorough: bool) -> _Found | str:
-    """Hold a result against its seal, which is over the file as it was written, and against its outcomes."""
-    beside = path.with_suffix(OUTCOMES)
-    try:
-        content = beside.read_bytes()
-    except FileNotFoundError:
-        content = None
-    except OSError as error:
-        return f"the rows' outcomes beside it cannot be read ({error.strerror})"
-    if wrong := broken(given, content) or problem_of(record, content, thorough):
-        return wrong
-    if content is None and not without_outcomes(record):
-        missing = "the rows' outcomes beside it are missing"
-        return missing if record["seal"] else _Found(record, f"{missing}, so nothing proves its score")
-    return _Found(record)
-
-
-def _later_version(record: Any) -> int | None:
-    version = record.get("schema_version") if isinstance(record, dict) else None
-    return version if isinstance(version, int) and version > SCHEMA_VERSION else None
-
-
-def _failure_problems(record: Any) -> list[str]:
-    schema: Mapping[str, Any] = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["schema_version", "key", "created", "error", "trace", "command"],
-        "properties": {
-            "schema_version": {"enum": [SCHEMA_VERSION]},
-            "key": cell_schema()["properties"]["key"],
-            **dict.fromkeys(("created", "error", "trace", "command"), {"type": "string"}),
-        },
-    }
-    return list(problems(record, schema))

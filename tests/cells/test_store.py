@@ -11,6 +11,7 @@ import pytest
 
 from finbench.cells import store
 from finbench.cells.key import Cell, CellKey
+from finbench.cells.reader import parsed
 from finbench.cells.schema import cell_schema, fits_cell, problems
 from finbench.cells.store import Failure, has_failed, is_done, path_of, read_cells, read_outcomes, write_cell
 from finbench.documents import parse_json
@@ -145,15 +146,15 @@ def test_a_file_parsed_in_parts_is_the_whole_parsed(old: str, new: str) -> None:
     text = replace(CELL, adapter=adapter).as_json()
     damaged = text.replace(old, new, 1) if not old.startswith("}") else new.join(text.rsplit(old, 1))
     known: dict[str, Any] = {}
-    store.parsed(text, known)
+    parsed(text, known)
     try:
         whole = parse_json(damaged, "the cell")
     except FinbenchError:
         for kept in (known, {}):
             with pytest.raises(FinbenchError):
-                store.parsed(damaged, kept)
+                parsed(damaged, kept)
     else:
-        assert store.parsed(damaged, known) == store.parsed(damaged, {}) == whole
+        assert parsed(damaged, known) == parsed(damaged, {}) == whole
 
 
 def test_half_a_file_is_listed(tmp_path: Path) -> None:
