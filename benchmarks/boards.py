@@ -13,14 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import jsonschema
 
 from benchmarks.report import Comparison
-from finbench.cells.key import SCHEMA_VERSION, Cell, CellKey
+from finbench.cells.key import SCHEMA_VERSION, Cell, CellKey, written
 from finbench.cells.schema import cell_schema
+from finbench.cells.seal import seal_of
 from finbench.cells.store import OUTCOMES, path_of, read_cells, write_cell
 from finbench.records import Outcome
 from finbench.runs.result import confusion_of, per_class_of
@@ -97,7 +98,9 @@ def _write(folder: Path, count: int) -> None:
         cell = replace(cell, adapter=made) if adapter else replace(cell, adapter=None, adapter_proof=None)
         path = path_of(folder, named)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(cell.as_json(), encoding="utf-8")
+        record = asdict(replace(cell, sequence=1))
+        seal = seal_of(record, outcomes.read_bytes())
+        path.write_text(written({**record, "seal": seal}), encoding="utf-8")
         os.link(outcomes, path_of(folder, named, OUTCOMES))
 
 

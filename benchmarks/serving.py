@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from benchmarks.report import Comparison
-from finbench.adapters.folder import base_sha256, write_record
+from finbench.adapters.folder import weights_sha256, write_record
 from finbench.predict.predictor import Predictor
 from finbench.tasks.load import load_tasks
 
@@ -60,7 +60,7 @@ def _adapter(base: str, folder: Path) -> Path:
         if weight.requires_grad:
             weight.data = 0.1 * torch.randn_like(weight)
     adapted.save_pretrained(folder)
-    write_record(folder, {"labels": LABELS, "tasks": ["fin_fpb"], "base": {"id": base, "sha256": base_sha256(base)}})
+    write_record(folder, {"labels": LABELS, "tasks": ["fin_fpb"], "base": {"id": base, "sha256": weights_sha256(base)}})
     return folder
 
 

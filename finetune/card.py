@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from finbench import __version__
-from finbench.adapters.folder import WEIGHTS, base_sha256, write_record
+from finbench.adapters.folder import WEIGHTS, weights_sha256, write_record
 from finetune import output, plots
 from finetune.methods import PEFT_TASK
 from finetune.recipe import Recipe
@@ -54,7 +54,7 @@ def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
         "base": {
             "id": recipe.base,
             "revision": "" if Path(recipe.base).is_dir() else recipe.revision or "",
-            "sha256": base_sha256(recipe.base, recipe.revision),
+            "sha256": weights_sha256(recipe.base, recipe.revision),
         },
         "precision": f"{recipe.bits}bit" if recipe.bits else recipe.precision,
         "tasks": list(recipe.tasks),

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "engine": {"hf", "adapters"},  # a stage of a pipeline takes its part of an adapter
     "adapters": {"hf"},
     "models": {"engine", "adapters", "hf"},
-    "cells": {"data"},
+    "cells": {"data", "scoring"},
     "jobs": set(),
     "planner": {"engine", "hf", "tasks"},
     "runs": {"models", "tasks", "cells", "jobs", "planner", "adapters", "engine", "hf", "scoring", "data"},

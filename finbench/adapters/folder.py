@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from finbench.adapters.base_hash import base_sha256, sha256_of_file
+from finbench.adapters.base_hash import base_sha256, kept_sha256, weights_sha256
 from finbench.documents import read_json
 from finbench.errors import FinbenchError
 from finbench.whole import write_text
@@ -35,7 +35,16 @@ SHAPES: Mapping[str, type] = {
     "adapter_bytes": int,
 }
 
-__all__ = ["RECORD", "Adapter", "base_sha256", "hash_adapter", "match_base", "read_adapter", "write_record"]
+__all__ = [
+    "RECORD",
+    "Adapter",
+    "base_sha256",
+    "hash_adapter",
+    "match_base",
+    "read_adapter",
+    "weights_sha256",
+    "write_record",
+]
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ def hash_adapter(folder: Path) -> str:
     config = {key: value for key, value in _read_config(folder).items() if key not in NO_MEANING}
     _check_weights(folder)
     digest = hashlib.sha256(json.dumps(_ordered(config), sort_keys=True).encode())
-    digest.update(sha256_of_file(folder / WEIGHTS).encode())
+    digest.update(kept_sha256(folder / WEIGHTS).encode())
     digest.update(json.dumps(_read_record(folder).get("labels", [])).encode())
     return digest.hexdigest()
 
@@ -121,9 +130,9 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
 def match_base(adapter: Adapter, base: str, revision: str | None = None) -> None:
     """Refuse a base that the adapter was not made for.
 
-    Where the adapter's record has its base's hash, the hashes decide, whatever the paths. Without one, they decide if
-    the folder that it names is there, and two ids of the hub are compared by their last part. Other paths prove
-    nothing: there the sizes decide when PEFT loads the adapter.
+    Where the adapter's record has its base's hash, the hashes of configuration and weights decide, whatever the paths
+    and the tokenizer's files. Without one, they decide if the folder that it names is there, and two ids of the hub are
+    compared by their last part. Other paths prove nothing: there the sizes decide when PEFT loads the adapter.
 
     Raises:
         FinbenchError: the adapter was made for another base.
@@ -131,17 +140,17 @@ def match_base(adapter: Adapter, base: str, revision: str | None = None) -> None
     """
     recorded = (adapter.record.get("base") or {}).get("sha256")
     if recorded:
-        if base_sha256(base, revision) == recorded:
+        if recorded in (weights_sha256(base, revision), base_sha256(base, revision)):
             return
         here = f"{base} at revision {revision}" if revision else base
         raise FinbenchError(
             f"the adapter {adapter.name} was made for another base: for {adapter.base} (hash {recorded[:12]}), not for "
-            f"{here} (hash {base_sha256(base, revision)[:12]}). Give it its own base, or train one for this base."
+            f"{here} (hash {weights_sha256(base, revision)[:12]}). Give it its own base, or train one for this base."
         )
     if not adapter.base or adapter.base == base:
         return
     if Path(adapter.base).is_dir():
-        differs = base_sha256(adapter.base) != base_sha256(base, revision)
+        differs = weights_sha256(adapter.base) != weights_sha256(base, revision)
     else:
         both_ids = _is_hub_id(adapter.base) and not Path(base).is_dir()
         differs = both_ids and Path(adapter.base).name.lower() != Path(base).name.lower()

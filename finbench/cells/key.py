@@ -11,7 +11,7 @@ from typing import Any
 from finbench.data.perturb import NONE
 from finbench.records import Metric
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # Enters every key; raised when a change of ours alters the numbers of an unchanged model on unchanged rows.
 ENGINE_VERSION = 1
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True)  # as `json.dumps`, which makes one at every call
@@ -22,11 +22,11 @@ class CellKey:
     """Everything a result depends on, and names to read it by.
 
     `base` and `adapter` are names ("" for no adapter); what they stand for is said by the hashes (of the base's
-    configuration and weights, of the adapter's meaning and weights), so a result survives a move of the folder and
-    not a change in it. `rows_sha256` is over the rows that were scored, `engine` the model type with the version of
-    our scoring, `num_fewshot` the number of shots in the prompt, `limit` the row cap. `perturb` says how test
-    texts were changed ("none", or as "typos/1" the kind and the version of its rule); all else is then as in the key of
-    the unchanged texts.
+    configuration, its weights and all files that shape its tokens and prompts, of the adapter's meaning and weights),
+    so a result survives a move of the folder and not a change in it. `rows_sha256` is over the rows that were scored,
+    `engine` the model type with the version of our scoring, `num_fewshot` the number of shots in the prompt, `limit`
+    the row cap. `perturb` says how test texts were changed ("none", or as "typos/1" the kind and the version of its
+    rule); all else is then as in the key of the unchanged texts.
     """
 
     base: str
@@ -89,7 +89,11 @@ def slug(name: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """The result of one key, as `cell.schema.json` documents it; everything but the outcomes of single rows."""
+    """The result of one key, as `cell.schema.json` documents it; everything but the outcomes of single rows.
+
+    `weights_sha256`, `sequence` and `seal` are what the store knows of it; two cells that differ in sequence and seal
+    alone are equal. A field more is a line here and one in the schema; it is in the seal by itself.
+    """
 
     key: CellKey
     created: str
@@ -117,11 +121,19 @@ class Cell:
     rows_per_second: float | None = None
     missing: Sequence[str] = ()
     perturbed_share: float | None = None
+    weights_sha256: str = ""
+    sequence: int = field(default=0, compare=False)
+    seal: Mapping[str, str | None] | None = field(default=None, compare=False)
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def as_json(self) -> str:
         """Return the text of the cell's file; keys are sorted, so equal cells are equal bytes."""
-        return json.dumps(asdict(self), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return written(asdict(self))
+
+
+def written(record: Mapping[str, Any]) -> str:
+    """Return the text of a record's file."""
+    return json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 _CELL_FIELDS = [one.name for one in fields(Cell)]

@@ -22,7 +22,16 @@ def from_2_to_3(record: Record) -> Record:
     return {**record, "schema_version": 3, "key": key, **share}
 
 
-MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {1: from_1_to_2, 2: from_2_to_3}
+def from_3_to_4(record: Record) -> Record:
+    """Add that nobody sealed it or counted what it replaced; its base's hash was over configuration and weights."""
+    if "metrics" not in record:
+        return {**record, "schema_version": 4}
+    key = record.get("key")
+    weights = key.get("base_sha256") if isinstance(key, dict) else None
+    return {**record, "schema_version": 4, "weights_sha256": weights, "sequence": 0, "seal": None}
+
+
+MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {1: from_1_to_2, 2: from_2_to_3, 3: from_3_to_4}
 
 
 def migrated(record: Any) -> Any:

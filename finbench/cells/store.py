@@ -1,26 +1,51 @@
 """The folder of cells: one JSON file a result, failures beside, outcomes of single rows in Parquet.
 
-A file is written under a temporary name, forced to disk and renamed, so what exists is whole. The JSON comes last:
-it exists means the cell is done.
+A file is written under a temporary name, forced to disk and renamed, so what exists is whole. The JSON comes last and
+is sealed with its outcomes: a cell is done where it is there, fits the schema, and says what its outcomes say.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from finbench.cells.key import SCHEMA_VERSION, Cell, CellKey, cell_of
-from finbench.cells.migrate import migrated
-from finbench.cells.schema import cell_schema, fits_cell, problems
+from finbench.cells import proven
+from finbench.cells.key import SCHEMA_VERSION, Cell, CellKey, cell_of, slug, written
+from finbench.cells.lock import held
+from finbench.cells.outcomes import outcomes_of, write_outcomes
+from finbench.cells.proof import problem_of
+from finbench.cells.reader import FAILURE, OUTCOMES, RESULT, Reader, later_version
+from finbench.cells.schema import cell_schema, problems
+from finbench.cells.seal import RECORD, seal_of
 from finbench.documents import parse_json, read_text
 from finbench.errors import FinbenchError
 from finbench.records import Outcome
 
-RESULT, FAILURE, OUTCOMES = ".json", ".failed.json", ".parquet"
+__all__ = [
+    "FAILURE",
+    "OUTCOMES",
+    "RESULT",
+    "Cells",
+    "Failure",
+    "Unreadable",
+    "Unwritable",
+    "has_failed",
+    "is_done",
+    "path_of",
+    "problem",
+    "read_cells",
+    "read_outcomes",
+    "write_cell",
+    "write_failure",
+]
+PART, LOCK, NEWER = ".part", ".lock", ".newer"  # being written; being scored; of a later finbench, kept aside
+
+
+class Unwritable(FinbenchError):
+    """The folder of cells cannot be written: nothing that is scored could be kept."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +69,15 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Cells:
-    """All that lies in a folder of cells, in the order of the paths."""
+    """All that lies in a folder of cells, in the order of the paths.
+
+    `unproven` are among the results: cells from before there were seals whose rows' outcomes are missing.
+    """
 
     results: tuple[Cell, ...]
     failures: tuple[Failure, ...]
     unreadable: tuple[Unreadable, ...]
+    unproven: tuple[Unreadable, ...] = ()
 
 
 def path_of(folder: Path, key: CellKey, extension: str = RESULT) -> Path:
@@ -57,105 +86,161 @@ def path_of(folder: Path, key: CellKey, extension: str = RESULT) -> Path:
 
 
 def is_done(folder: Path, key: CellKey) -> bool:
-    """Say whether the cell has a result."""
-    return path_of(folder, key).is_file()
+    """Say whether the cell has a result that is whole and says what its rows' outcomes say."""
+    return path_of(folder, key).is_file() and not problem(folder, key)
+
+
+def problem(folder: Path, key: CellKey) -> str:
+    """Return why the cell's file is no result, in one line; "" where it is one, or there is none."""
+    path = path_of(folder, key)
+    if not path.is_file():
+        return ""
+    found = Reader().read(str(path))
+    return found if isinstance(found, str) else found.unproven
 
 
 def has_failed(folder: Path, key: CellKey) -> bool:
     """Say whether the cell was tried and has no result."""
-    return path_of(folder, key, FAILURE).is_file() and not is_done(folder, key)
+    path = path_of(folder, key, FAILURE)
+    return path.is_file() and not isinstance(Reader().read(str(path)), str) and not is_done(folder, key)
 
 
 def write_cell(folder: Path, cell: Cell, outcomes: Sequence[Outcome]) -> Path:
-    """Write outcomes and result, remove an earlier failure, and return the result's path.
+    """Write outcomes (where there are any) and result, sealed, remove an earlier failure; return the result's path.
 
     Raises:
-        FinbenchError: the cell does not fit the schema.
+        FinbenchError: the cell does not fit the schema, or its numbers are not those of its outcomes.
+        Unwritable: the folder cannot be written.
 
     """
-    text = cell.as_json()
-    if found := list(problems(json.loads(text), cell_schema())):
-        raise FinbenchError(f"the result of {cell.key.title()} does not fit the schema: {'; '.join(found[:5])}.")
-    hashed = cell.confusion is None
-    _write(path_of(folder, cell.key, OUTCOMES), lambda path: _write_outcomes(path, outcomes, hashed))
-    path = path_of(folder, cell.key)
-    _write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    record = asdict(replace(cell, sequence=_next_sequence(folder, cell.key), seal=None))
+    path, beside = path_of(folder, cell.key), path_of(folder, cell.key, OUTCOMES)
+    _check(record, cell.key.title())
+    _keep_newer(path, beside)
+    content: bytes | None = None
+
+    def fill_outcomes(temporary: Path) -> None:
+        nonlocal content
+        write_outcomes(temporary, outcomes, hashed=cell.confusion is None)
+        content = temporary.read_bytes()
+        if wrong := problem_of(record, content):
+            raise FinbenchError(f"the result of {cell.key.title()} is not that of its rows: {wrong}.")
+
+    def fill_record(temporary: Path) -> None:
+        temporary.write_text(written({**record, "seal": seal_of(record, content)}), encoding="utf-8")
+
+    _write({**({beside: fill_outcomes} if outcomes else {}), path: fill_record})
+    if not outcomes:
+        beside.unlink(missing_ok=True)
     path_of(folder, cell.key, FAILURE).unlink(missing_ok=True)
     return path
 
 
+def _check(record: Mapping[str, Any], title: str) -> None:
+    found = list(problems(json.loads(written(record)), cell_schema()))
+    if found or (wrong := problem_of(record, None)):
+        raise FinbenchError(f"the result of {title} does not fit the schema: {'; '.join(found[:5]) or wrong}.")
+
+
+def _next_sequence(folder: Path, key: CellKey) -> int:
+    """Return one more than the largest sequence among the cells that this one takes the place of on boards."""
+    found, start = [0], slug(key.adapter or "base")
+    for path in path_of(folder, key).parent.glob(f"*{RESULT}"):
+        if path.name.rpartition("-")[0] == start:
+            with suppress(FinbenchError):
+                record = parse_json(read_text(path), str(path))
+                found += [record["sequence"]] if isinstance(record, dict) and _is_count(record.get("sequence")) else []
+    return max(found) + 1
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**53
+
+
+def _keep_newer(path: Path, beside: Path) -> None:
+    """Set aside a result that a later finbench wrote: this one cannot say what would be lost."""
+    with suppress(FinbenchError):
+        if path.is_file() and later_version(parse_json(read_text(path), str(path))):
+            for one in (path, beside):
+                if one.is_file():
+                    one.replace(one.with_name(one.name + NEWER))
+
+
 def write_failure(folder: Path, failure: Failure) -> Path:
-    """Write a failure beside where the result would lie, and return its path."""
+    """Write a failure beside where the result would lie, and return its path.
+
+    Raises:
+        Unwritable: the folder cannot be written.
+
+    """
     path = path_of(folder, failure.key, FAILURE)
-    text = json.dumps({"schema_version": SCHEMA_VERSION, **asdict(failure)}, sort_keys=True, indent=1) + "\n"
-    _write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    text = written({"schema_version": SCHEMA_VERSION, **asdict(failure)})
+    _write({path: lambda temporary: temporary.write_text(text, encoding="utf-8")})
     return path
 
 
-def _write(path: Path, fill: Callable[[Path], object]) -> None:
-    """Let `fill` write a temporary file beside the path, force it to disk and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _write(files: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Let each path's function write a temporary file beside it, force all to disk and rename them, the last one last.
+
+    Temporary files are held while they are written, so that a run can tell what a killed one left (`cells.upkeep`).
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}{PART}") for path in files}
     try:
-        fill(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_outcomes(path: Path, outcomes: Sequence[Outcome], hashed: bool) -> None:
-    """Write one line a row; free answers as hashes, since they may quote what a dataset's licence keeps here."""
-    import pyarrow
-    import pyarrow.parquet
-
-    def shown(answer: str) -> str:
-        return hashlib.sha256(answer.encode()).hexdigest()[:16] if hashed and answer else answer
-
-    columns = {
-        "row_id": pyarrow.array([one.row_id for one in outcomes], pyarrow.string()),
-        "cluster": pyarrow.array([one.cluster for one in outcomes], pyarrow.string()),
-        "gold": pyarrow.array([shown(one.gold) for one in outcomes], pyarrow.string()),
-        "prediction": pyarrow.array([shown(one.prediction) for one in outcomes], pyarrow.string()),
-        "scores": pyarrow.array([list(one.scores) for one in outcomes], pyarrow.list_(pyarrow.float64())),
-    }
-    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+        with ExitStack() as stack:
+            for path, fill in files.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held(parts[path]))
+                fill(parts[path])
+                with parts[path].open("rb") as file:
+                    os.fsync(file.fileno())
+            for path, part in parts.items():
+                part.replace(path)
+    except OSError as error:
+        where, why = next(iter(files)).parent, error.strerror or error
+        raise Unwritable(f"{where} cannot be written ({why}); its files are as they were.") from error
 
 
 def read_outcomes(folder: Path, key: CellKey) -> list[Outcome]:
     """Return the outcomes of a cell's rows; free answers are hashes, so they can be compared and not read.
 
     Raises:
-        FinbenchError: they are not there.
+        FinbenchError: they are not there, or cannot be read.
 
     """
-    import pyarrow.parquet
-
     path = path_of(folder, key, OUTCOMES)
     if not path.is_file():
         raise FinbenchError(f"the rows' outcomes of {key.title()} are missing: {path}. Score the cell with --redo all.")
-    lines = pyarrow.parquet.read_table(path).to_pylist()
-    return [Outcome(**{**line, "scores": tuple(line["scores"])}) for line in lines]
+    return outcomes_of(path.read_bytes())
 
 
-def read_cells(folder: Path) -> Cells:
-    """Return every result and failure in the folder; what cannot be read is listed, not skipped."""
+def read_cells(folder: Path, thorough: bool = False) -> Cells:
+    """Return every result and failure in the folder; what cannot be read is listed, not skipped.
+
+    Each result is held against its seal and its rows' outcomes; with `thorough` its standard errors too.
+    """
     results: list[Cell] = []
     failures: list[Failure] = []
     unreadable: list[Unreadable] = []
-    adapters: dict[str, Any] = {}
+    unproven: list[Unreadable] = []
+    reader = Reader(thorough, () if thorough else proven.known())
+    anew: list[str] = []
     for place in _places(folder):
-        record = _read(place, adapters)
-        if isinstance(record, str):
-            unreadable.append(Unreadable(Path(place), record))
+        found = reader.read(place)
+        if isinstance(found, str):
+            shown = place.encode(errors="backslashreplace").decode()  # a name may be no text
+            unreadable.append(Unreadable(Path(shown), found))
         elif place.endswith(FAILURE):
-            record.pop("schema_version")
-            failures.append(Failure(**{**record, "key": CellKey(**record["key"])}))
+            of_failure = {name: value for name, value in found.record.items() if name != "schema_version"}
+            failures.append(Failure(**{**of_failure, "key": CellKey(**found.record["key"])}))
         else:
-            results.append(cell_of(record))
+            results.append(cell_of(found.record))
+            if (seal := found.record["seal"]) and seal[RECORD] not in reader.known:
+                anew.append(seal[RECORD])
+            unproven += [Unreadable(Path(place), found.unproven)] if found.unproven else []
+    proven.remember(anew)
     done = {cell.key for cell in results}
-    return Cells(tuple(results), tuple(one for one in failures if one.key not in done), tuple(unreadable))
+    left = tuple(one for one in failures if one.key not in done)
+    return Cells(tuple(results), left, tuple(unreadable), tuple(unproven))
 
 
 def _places(folder: Path) -> list[str]:
@@ -164,59 +249,3 @@ def _places(folder: Path) -> list[str]:
     for inside, _, names in os.walk(folder):
         found += [os.path.join(inside, name) for name in names if name.endswith(RESULT) and not name.startswith(".")]
     return sorted(found)
-
-
-def parsed(text: str, adapters: dict[str, Any]) -> Any:
-    """Return what `parse_json` gives.
-
-    The adapter with the record of its training stands first in a cell's file, is most of it, and the same in all cells
-    of the adapter: `adapters` keeps it by its text, so that it is parsed once.
-    """
-    first, mark, rest = text.partition(',\n "adapter_proof":')
-    if mark:
-        with suppress(FinbenchError):
-            if first not in adapters:
-                adapters[first] = parse_json(first + "}", "the cell")
-            others = parse_json('{"adapter_proof":' + rest, "the cell")
-            if not adapters[first].keys() & others.keys():
-                return {**adapters[first], **others}
-    return parse_json(text, "the cell")  # which says where in the file the mistake is
-
-
-def _read(place: str, adapters: dict[str, Any]) -> dict[str, Any] | str:
-    """Return a file's record, or what is wrong with it."""
-    try:
-        record = parsed(read_text(Path(place)), adapters)
-    except FinbenchError as error:
-        return f"cannot be read as JSON ({error})"
-    record = migrated(record)
-    if later := _later_version(record):
-        return f"schema_version is {later}, this finbench reads up to {SCHEMA_VERSION}: a later one wrote it, upgrade"
-    if place.endswith(FAILURE):
-        found = _failure_problems(record)
-    else:
-        found = [] if fits_cell()(record) else list(problems(record, cell_schema()))
-    if found:
-        return "; ".join(found[:3])
-    if not place.removesuffix(FAILURE).removesuffix(RESULT).endswith(f"-{CellKey(**record['key']).digest()}"):
-        return "its key does not belong to its name: it was edited or renamed"
-    return record if isinstance(record, dict) else "it is no object"
-
-
-def _later_version(record: Any) -> int | None:
-    version = record.get("schema_version") if isinstance(record, dict) else None
-    return version if isinstance(version, int) and version > SCHEMA_VERSION else None
-
-
-def _failure_problems(record: Any) -> list[str]:
-    schema: Mapping[str, Any] = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["schema_version", "key", "created", "error", "trace", "command"],
-        "properties": {
-            "schema_version": {"enum": [SCHEMA_VERSION]},
-            "key": cell_schema()["properties"]["key"],
-            **dict.fromkeys(("created", "error", "trace", "command"), {"type": "string"}),
-        },
-    }
-    return list(problems(record, schema))

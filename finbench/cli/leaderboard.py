@@ -12,7 +12,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since", metavar="COMMIT_OR_FOLDER", help="write nothing; say which cells are new, gone or changed since then"
     )
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a board differs from its cells")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail if a board differs from its cells, or a cell from its rows' outcomes",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,16 +33,16 @@ def run(options: argparse.Namespace) -> int:
         found = changes(options.since, folder)
         print("\n".join(found) if found else f"no cell has changed since {options.since}")
         return 0
-    cells = read_cells(folder)
+    cells = read_cells(folder, thorough=options.check)
     pages = render(cells, folder)
-    for broken in cells.unreadable:
+    for broken in (*cells.unreadable, *cells.unproven):
         print(f"not a valid cell: {broken.path}: {broken.problem}")
     if options.check:
         stale = differing(pages, output)
         for name, lines in stale.items():
             print(f"{output / name} differs from its cells:\n{lines}")
         print(f"{len(pages)} pages, {len(stale)} out of date" + ("; run `finbench leaderboard`" if stale else ""))
-        return 1 if stale or cells.unreadable else 0
+        return 1 if stale or cells.unreadable or cells.unproven else 0
     write(pages, output)
     print(f"{len(cells.results)} cells, {len(pages)} pages in {output}")
     return 1 if cells.unreadable else 0

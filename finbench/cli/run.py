@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
         )
     for line in plan.left_out:
         print(f"  no cell: {line}")
+    for line in plan.broken:
+        print(f"  not a valid cell: {line}")
     for line in plan.problems:
         print(f"  cannot be planned: {line}")
     if options.plan or not plan.todo:

@@ -176,10 +176,11 @@ def splits(
     rows = load(dataset, **options if dataset == "file" else {})
     tested = perturbed(dataset, rows.splits["test"], perturb)
     tables = {"train": rows.splits["train"], "test": tested, "shot": (pick_shot(rows),)}
-    return {name: as_table(_cleaned(part) if clean else part, rows.labels) for name, part in tables.items()}
+    return {name: as_table(cleaned(part) if clean else part, rows.labels) for name, part in tables.items()}
 
 
-def _cleaned(rows: Sequence[Row]) -> list[Row]:
+def cleaned(rows: Sequence[Row]) -> list[Row]:
+    """Return rows with their texts cleaned."""
     from finbench.data.clean import clean_row
 
     return [clean_row(row) for row in rows]

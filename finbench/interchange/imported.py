@@ -50,8 +50,6 @@ def import_results(path: Path, folder: Path) -> list[Cell]:
         cell = _cell(record, task, logged)
         _keep_others(folder, cell)
         write_cell(folder, cell, logged.outcomes if logged else ())
-        if logged is None:
-            path_of(folder, cell.key, ".parquet").unlink()  # there are none, which boards say of a missing file
         cells.append(cell)
     return cells
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from finbench.cells.key import Cell
+from finbench.cells.order import in_future
 from finbench.documents import read_yaml
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
 from finbench.leaderboard.table import record_of
@@ -22,6 +23,8 @@ def flags(cell: Cell) -> list[str]:
     found = []
     if cell.missing:
         found.append(f"imported, without proof of {', '.join(cell.missing)}")
+    if in_future(cell):
+        found.append(f"dated {cell.created[:10]}, in the future: a clock was wrong")
     if cell.adapter_proof is not None and not cell.adapter_proof["changed"]:
         found.append("THE ADAPTER CHANGED NO LOGIT")
     found += [f"the base has seen this test set: {one['why']}" for one in _known()["seen"] if _is_about(one, cell)]

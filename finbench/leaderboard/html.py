@@ -70,6 +70,13 @@ def _loss(condition: Condition, task: str, one: robustness.Loss, p_value: float 
     }
 
 
+def _seal(cell: Cell) -> str:
+    if not cell.seal:
+        return "none: written before cells were sealed"
+    record, outcomes = cell.seal["record_sha256"], cell.seal["outcomes_sha256"]
+    return f"record {str(record)[:16]}, outcomes {outcomes[:16] if outcomes else 'none'}"
+
+
 def _proof(cell: Cell) -> dict[str, str]:
     """Return what makes a number checkable: hashes, rows, versions, command."""
     key = cell.key
@@ -83,6 +90,7 @@ def _proof(cell: Cell) -> dict[str, str]:
         "commit": f"{cell.git['commit'][:12]}{' with changes' if cell.git['dirty'] else ''}" if cell.git else "none",
         "command": cell.command,
         "scored": cell.created,
+        "seal": _seal(cell),
     }
     if key.perturbed:
         proof["texts perturbed"] = key.perturb

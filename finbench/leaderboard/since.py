@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from finbench.cells.key import Cell
+from finbench.cells.order import newness
 from finbench.cells.store import Cells, read_cells
 from finbench.errors import FinbenchError
 from finbench.leaderboard.table import condition_of
@@ -67,7 +68,7 @@ def _compared(then: Cells, now: Cells) -> Iterator[str]:
 def _by_place(cells: Cells) -> dict[tuple[str, ...], Cell]:
     """Return the newest cell by what a reader takes for the same: task, entry and condition, whatever the hashes."""
     found: dict[tuple[str, ...], Cell] = {}
-    for cell in sorted(cells.results, key=lambda cell: (cell.created, cell.key.digest())):
+    for cell in sorted(cells.results, key=newness):
         key = cell.key
         found[key.title(), key.precision, key.engine.partition("/")[0], condition_of(cell).heading()] = cell
     return found

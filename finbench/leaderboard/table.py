@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from finbench.cells.key import Cell
+from finbench.cells.order import newness
 
 SHOWN = 100  # rows of a table on a page; a longer one is read by no one, and the HTML page has them all
 
@@ -72,7 +73,7 @@ def by_condition(cells: Iterable[Cell]) -> dict[Condition, Found]:
     kept = list(cells)
     for cell in kept:
         groups.setdefault(condition_of(cell), []).append(cell)
-    names = {cell.key.base_sha256: cell.key.base for cell in kept if not trained_whole(cell)}
+    names = {cell.weights_sha256 or cell.key.base_sha256: cell.key.base for cell in kept if not trained_whole(cell)}
     return {condition: newest(groups[condition], names) for condition in sorted(groups)}
 
 
@@ -107,10 +108,7 @@ def newest(cells: Iterable[Cell], names: Mapping[str, str]) -> Found:
     found: Found = {}
     for cell in cells:
         place = entry_of(cell, names), cell.key.task
-        if place not in found or (cell.created, cell.key.digest()) > (
-            found[place].created,
-            found[place].key.digest(),
-        ):
+        if place not in found or newness(cell) > newness(found[place]):
             found[place] = cell
     return found
 

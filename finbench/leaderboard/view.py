@@ -73,5 +73,6 @@ class View:
             lines.append(f"- scored: {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else ""))
         lines += [f"- failed: {one.key.title()}: {one.error}" for one in cells.failures]
         lines += [f"- not a valid cell: {one.path.name}: {one.problem}" for one in cells.unreadable]
+        lines += [f"- not proven: {one.path.name}: {one.problem}" for one in cells.unproven]
         lines = [*map(escaped, lines), *more_remarks]
         return "\n## Notes\n\n" + "\n".join(lines) + "\n" if lines else ""

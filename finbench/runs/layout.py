@@ -1,14 +1,15 @@
 """What a run will do, before any model is loaded: every cell with its key, which are done, how long the rest takes."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from finbench.cells.key import ENGINE_VERSION, Cell, CellKey
-from finbench.cells.store import has_failed, is_done, read_cells
+from finbench.cells.store import has_failed, is_done, path_of, problem, read_cells
+from finbench.cells.upkeep import state_of
 from finbench.errors import FinbenchError
 from finbench.runs.matrix import Base, Matrix
 from finbench.tasks.requests import ScoredTask, with_perturbations
@@ -21,11 +22,12 @@ Redo = Literal["missing", "failed", "all"]
 
 @dataclass(frozen=True)
 class Planned:
-    """One cell of a matrix: its key, and what scores it."""
+    """One cell of a matrix: its key, and what scores it; `weights_sha256` is the base's without its other files."""
 
     key: CellKey
     task: ScoredTask
     adapter: "Adapter | None"
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,16 @@ class Plan:
 
     `left_out` says which combinations are no cells and why, `problems` what of the matrix could not even be planned,
     `expected_seconds` how long the cells to be scored took before (None where nothing like them has been scored).
+    `broken` says which cells have a file that is no result, and why; `before` in which state each cell's file was, so
+    that what another run has scored since is not scored again.
     """
 
     bases: tuple[BasePlan, ...]
     left_out: tuple[str, ...]
     problems: tuple[str, ...]
     expected_seconds: float | None
+    broken: tuple[str, ...] = ()
+    before: Mapping[CellKey, str] = field(default_factory=dict)
 
     @property
     def cells(self) -> tuple[Planned, ...]:
@@ -72,9 +78,17 @@ def plan_matrix(matrix: Matrix, folder: Path, redo: Redo = "missing") -> Plan:
         FinbenchError: a task is unknown or its rows cannot be had.
 
     """
-    plan = lay_out(matrix, lambda key: _wanted(folder, key, redo))
+    before: dict[CellKey, str] = {}
+
+    def wanted(key: CellKey) -> bool:
+        before[key] = state_of(folder, key)  # first: what is scored after this is another's
+        return _wanted(folder, key, redo)
+
+    plan = lay_out(matrix, wanted)
     expected = expected_seconds(plan.todo, read_cells(folder).results) if plan.todo else 0.0
-    return replace(plan, expected_seconds=expected)
+    found = ((path_of(folder, key), problem(folder, key)) for key in before)
+    broken = tuple(f"{path}: {why}" for path, why in found if why)
+    return replace(plan, expected_seconds=expected, broken=broken, before=before)
 
 
 def lay_out(matrix: Matrix, wanted: Callable[[CellKey], bool]) -> Plan:
@@ -123,11 +137,13 @@ class _Planner:
         self.matrix = matrix
         self.left_out: list[str] = []
         self.problems: list[str] = []
+        self.weights = ""  # of the base whose cells are being planned
 
     def cells_of(self, base: Base, tasks: Sequence[ScoredTask]) -> tuple[bool, tuple[Planned, ...]]:
-        from finbench.adapters.folder import base_sha256
+        from finbench.adapters.folder import base_sha256, weights_sha256
 
-        sha256 = base_sha256(base.base, base.revision)
+        sha256 = base_sha256(base.base, base.revision, base.trust_remote_code)
+        self.weights = weights_sha256(base.base, base.revision)
         own_labels = _own_labels(base)
         headless = not base.score_base or own_labels == ()
         cells: list[Planned] = []
@@ -158,7 +174,7 @@ class _Planner:
         if left := [task.name for task in tasks if task not in fitting]:
             name = f"{base.name} + {adapter.name}" if adapter else base.name
             self.left_out.append(f"{name}: its classes ({', '.join(labels or ())}) are not those of {', '.join(left)}")
-        return [Planned(self._key(base, sha256, adapter, task), task, adapter) for task in fitting]
+        return [Planned(self._key(base, sha256, adapter, task), task, adapter, self.weights) for task in fitting]
 
     def _key(self, base: Base, sha256: str, adapter: "Adapter | None", task: ScoredTask) -> CellKey:
         return CellKey(

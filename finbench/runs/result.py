@@ -63,6 +63,7 @@ def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, meas
         adapter=_adapter(planned) or _trained_whole(base),
         adapter_proof=asdict(measured.proof) if measured.proof else None,
         perturbed_share=planned.task.perturbed_share,
+        weights_sha256=planned.weights_sha256,
     )
 
 

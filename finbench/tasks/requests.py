@@ -7,7 +7,7 @@ from typing import Any
 
 from finbench.data.perturb import NONE, check_dataset, key_of
 from finbench.errors import FinbenchError
-from finbench.records import Outcome
+from finbench.records import Outcome, Row
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,7 @@ def _scored_task(name: str, task: Any, limit: int | None) -> ScoredTask:
         )
     rows = load(**config.dataset_kwargs)
     test = rows.splits["test"][:limit]
+    _check_same_rows(name, task, test)
     return ScoredTask(
         name=name,
         task=task,
@@ -150,3 +151,18 @@ def _scored_task(name: str, task: Any, limit: int | None) -> ScoredTask:
         num_fewshot=int(config.num_fewshot or 0),
         n_rows=len(test),
     )
+
+
+def _check_same_rows(name: str, task: Any, hashed: Sequence[Row]) -> None:
+    """Refuse rows of a user's file that was written between its two readings: what is scored is what was hashed."""
+    config = task.config
+    if config.dataset_kwargs["dataset"] != "file":  # others are read once
+        return
+    from finbench.data.load import as_table, cleaned
+
+    made = cleaned(hashed) if (config.metadata or {}).get("clean") else hashed
+    labels = task.eval_docs["choices"][0] if len(task.eval_docs) else ()
+    if as_table(made, labels).to_list() != task.eval_docs.to_list()[: len(hashed)]:
+        raise FinbenchError(
+            f"the rows of {name} changed while they were read: wait until their file is whole, and run again."
+        )

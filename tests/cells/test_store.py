@@ -11,6 +11,7 @@ import pytest
 
 from finbench.cells import store
 from finbench.cells.key import Cell, CellKey
+from finbench.cells.reader import parsed
 from finbench.cells.schema import cell_schema, fits_cell, problems
 from finbench.cells.store import Failure, has_failed, is_done, path_of, read_cells, read_outcomes, write_cell
 from finbench.documents import parse_json
@@ -25,8 +26,11 @@ KEY = CellKey(
 OUTCOMES = [Outcome("1", "1", "yes", "yes", (-0.5, -1.5)), Outcome("2", "2", "no", "", (-1.0, -1.0))]
 CELL = Cell(
     key=KEY, created="2026-01-01T00:00:00+00:00", title="", note="", source="folder", n_rows=2, n_clusters=2,
-    metrics={"accuracy": Metric(0.5, 0.35), "unparsed": Metric(0.5, None)},
-    per_class={"yes": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1.0}},
+    metrics={"accuracy": Metric(0.5, 0.5), "unparsed": Metric(0.5, 0.5)},
+    per_class={
+        "yes": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1.0},
+        "no": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1.0},
+    },
     confusion={"labels": ["yes", "no"], "matrix": [[1, 0, 0], [0, 0, 1]]}, unparsed_share=0.5, truncated_share=0.0,
     elapsed_seconds=1.0, seconds_per_row=0.5, peak_bytes=2**30, resources={},
     machine={"cpu": "c", "cores": 2, "memory_bytes": 1, "gpus": [], "system": "s"}, versions={"python": "3"}, git=None,
@@ -46,7 +50,7 @@ def test_a_cell_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_free_answers_are_kept_as_hashes(tmp_path: Path) -> None:
     outcomes = [Outcome("1", "1", "us-gaap:Assets", "us-gaap:Assets"), Outcome("2", "2", "12", "")]
-    write_cell(tmp_path, replace(CELL, confusion=None), outcomes)
+    write_cell(tmp_path, replace(CELL, confusion=None, per_class={}), outcomes)
     first, second = read_outcomes(tmp_path, KEY)
     assert first.gold == first.prediction != "us-gaap:Assets" and second.prediction == "" and second.gold != "12"
 
@@ -142,15 +146,15 @@ def test_a_file_parsed_in_parts_is_the_whole_parsed(old: str, new: str) -> None:
     text = replace(CELL, adapter=adapter).as_json()
     damaged = text.replace(old, new, 1) if not old.startswith("}") else new.join(text.rsplit(old, 1))
     known: dict[str, Any] = {}
-    store.parsed(text, known)
+    parsed(text, known)
     try:
         whole = parse_json(damaged, "the cell")
     except FinbenchError:
         for kept in (known, {}):
             with pytest.raises(FinbenchError):
-                store.parsed(damaged, kept)
+                parsed(damaged, kept)
     else:
-        assert store.parsed(damaged, known) == store.parsed(damaged, {}) == whole
+        assert parsed(damaged, known) == parsed(damaged, {}) == whole
 
 
 def test_half_a_file_is_listed(tmp_path: Path) -> None:

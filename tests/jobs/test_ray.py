@@ -175,7 +175,7 @@ def test_a_bases_cells_may_be_several_jobs(gpt2: Path, tmp_path: Path) -> None:
 def test_a_worker_with_other_rows_says_so(gpt2: Path, tmp_path: Path) -> None:
     matrix = Matrix("x", ("fin_fpb",), (Base(str(gpt2), name="toy"),), limit=2)
     (laid,) = lay_out(matrix, lambda key: True).bases
-    elsewhere = pickle.loads(pickle.dumps(Group(laid, replace(matrix, limit=3), tmp_path, frozenset())))
+    elsewhere = pickle.loads(pickle.dumps(Group(laid, replace(matrix, limit=3), tmp_path, {})))
     (failure,) = elsewhere(())
     assert failure.key == laid.todo[0].key and "there is no such cell on" in failure.error
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from finbench.cells.key import Cell, CellKey
+from finbench.cells.order import newness
 from finbench.data.perturb import PERTURBATIONS
 from finbench.leaderboard import stats
 from finbench.leaderboard.paired import accuracy_interval
@@ -80,7 +81,7 @@ def losses_of(view: View) -> tuple[Losses, int]:
     }
     pairs: dict[tuple[CellKey, str], Cell] = {}
     alone = 0
-    for cell in sorted(view.perturbed, key=lambda one: (one.created, one.key.digest())):  # the newest rule's is kept
+    for cell in sorted(view.perturbed, key=newness):  # the newest rule's is kept
         twin = cell.key.unperturbed()
         if twin in twins:
             pairs[twin, cell.key.perturbation] = cell
