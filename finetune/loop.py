@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from accelerate.utils import DistributedType
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
-from finbench.hf.forward import arguments_of, logits_at
+from finbench.hf.forward import Arguments, arguments_of, logits_at
 from finbench.hf.wrapped import base_of, embeds_in_front, virtual_tokens
 from finetune import checkpoints, finite
 from finetune.batches import LengthGroupedOrder
@@ -39,11 +40,15 @@ class RecipeTrainer(Trainer):
     validate: Any = None
     recipe_sha256 = ""
     control: Any
+    _takes: Arguments | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # found before the weights may be split over processes, where no module runs by itself
         self._takes = arguments_of(base_of(kwargs["model"]))
         super().__init__(*args, **kwargs)
+        if self.accelerator.distributed_type != DistributedType.DEEPSPEED:
+            # the loss is divided by all accumulated rows; the Trainer to 5.3 has accelerate divide once more
+            self.accelerator.gradient_accumulation_steps = 1
         # the loss is divided by the rows or tokens of all accumulated batches
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
         self._loss_shifts_labels = False  # labels stand where they are read

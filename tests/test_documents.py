@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +180,17 @@ def test_records_and_cells_refuse_it(number: int, tmp_path: Path) -> None:
     assert "cannot be read as JSON" in said["adapter"] and "cannot be read as JSON" in said["cell"]
 
 
+NO_OPTUNA = pytest.mark.skipif(find_spec("optuna") is None, reason="sweeps need the extra `sweep`")
+
+
 @pytest.mark.parametrize(
-    "command", [["run", "{}"], ["finetune", "{}"], ["plan", "{}", "--tflops", "1"], ["sweep", "{}", "{}"]]
+    "command",
+    [
+        ["run", "{}"],
+        ["finetune", "{}"],
+        ["plan", "{}", "--tflops", "1"],
+        pytest.param(["sweep", "{}", "{}"], marks=NO_OPTUNA),
+    ],
 )
 def test_commands_end_in_one_line(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, text in (("bomb", multiplying("[{}]", "[1]")), ("int", "base: !!int abc"), ("bytes", "base: \udce9")):

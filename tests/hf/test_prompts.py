@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from packaging.version import Version
 from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
@@ -17,6 +18,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from finbench.doctor import window
 from finbench.errors import FinbenchError
 from finbench.hf.generation import check_generation
 from finbench.hf.prompts import check_takes_prefix, connect
@@ -113,8 +115,19 @@ def test_generation_has_the_virtual_tokens(base: Any, task: str, kind: str) -> N
         do_sample=False,
         eos_token_id=99 if task == "CAUSAL_LM" else None,
     )
-    assert made[:, : PROMPT.shape[1] + STEPS].tolist()[0][:5] == by_whole_passes(model)[0][:5]
+    same = made.tolist()[0][:5] == by_whole_passes(model)[0][:5]
+    if refused(base, kind):
+        with pytest.raises(FinbenchError, match="generation drops the virtual tokens"):
+            check_generation(model)
+        return
+    assert same
     check_generation(model)
+
+
+def refused(base: Any, kind: str) -> bool:
+    """Return whether the window says that the installed peft cannot generate with this adapter."""
+    known = [one for one in window.refused() if one.library == "peft" and "T5 with a prefix" in one.what]
+    return base is t5 and kind == "prefix" and Version(str(window.installed("peft"))) < Version(known[0].below)
 
 
 def test_generation_that_drops_them_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
