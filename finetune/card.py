@@ -59,6 +59,7 @@ def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
         "precision": f"{recipe.bits}bit" if recipe.bits else recipe.precision,
         "tasks": list(recipe.tasks),
         "rows": _rows(recipe),
+        "prompts": _prompts(recipe),
         "examples": {"train": len(trained.examples.train), "too_long": trained.examples.too_long},
         "recipe": {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()},
         "recipe_sha256": recipe.sha256(),
@@ -81,6 +82,15 @@ def _installed(name: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
+
+
+def _prompts(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Return the prompts that were trained on, so that the adapter can be used without the rows."""
+    from finbench.predict.prompt import prompts_of
+    from finbench.tasks.load import load_tasks
+
+    tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
+    return prompts_of(tasks, recipe.num_fewshot, recipe.clean)
 
 
 def _rows(recipe: Recipe) -> dict[str, dict[str, Any]]:

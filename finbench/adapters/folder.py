@@ -116,8 +116,8 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write finbench.json into an adapter's (or a whole model's) folder, so that it is there whole or not at all.
 
     Keys: finbench_version, method, task_type, labels, base {id, revision, sha256}, precision, tasks, rows {task:
-    {source, sha256, count}}, recipe, recipe_sha256, resources, metrics, parameters {trainable, total}, adapter_bytes,
-    versions {package: version}, created.
+    {source, sha256, count}}, prompts {task: what `finbench.predict.prompt.Prompt` holds}, recipe, recipe_sha256,
+    resources, metrics, parameters {trainable, total}, adapter_bytes, versions {package: version}, created.
 
     Raises:
         FinbenchError: the labels are no list of different names.

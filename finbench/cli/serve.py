@@ -1,7 +1,6 @@
 """`finbench serve --base B [--adapter A]`: the page and `POST /analyze`."""
 
 import argparse
-import ipaddress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow-remote",
         action="store_true",
         help="listen on an address that other machines can reach, without a login",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that the server answers to beside the address it listens on, such as a proxy's; repeat for more",
     )
     parser.add_argument("--allow-origin", action="append", default=[], metavar="URL", help="a site whose pages may ask")
     parser.add_argument("--max-batch", type=int, default=64, help="texts that run together; 1 switches batching off")
@@ -31,18 +37,22 @@ def run(options: argparse.Namespace) -> int:
 
     if find_spec("fastapi_offline") is None or find_spec("uvicorn") is None:
         raise FinbenchError('the server is not installed: pip install ".[serve]" in the checkout of finbench.')
-    if not _is_loopback(options.host) and not options.allow_remote:
+    from finbench.server.memory import bound_compiled_operations
+
+    bound_compiled_operations()
+    from finbench.server.listen import bound, is_loopback, listener, names_of
+
+    if not is_loopback(options.host) and not options.allow_remote:
         raise FinbenchError(
             f"--host {options.host} can be reached by other machines, and whoever reaches it may use the model: "
             "there is no login and no encryption. Add --allow-remote if that is meant, or put a proxy with both in "
             "front of 127.0.0.1."
         )
-    import uvicorn
-
     from finbench.cli.model import model_options
     from finbench.predict.predictor import load_several
     from finbench.server.app import Limits, build_app
 
+    names = names_of(options.host, options.allowed_host)
     print(f"loading {options.base} ...", flush=True)
     predictors = load_several(options.base, options.adapter, **model_options(options))
     limits = Limits(
@@ -51,27 +61,11 @@ def run(options: argparse.Namespace) -> int:
         batch=options.max_batch,
         seconds=options.max_seconds,
     )
-    app = build_app(predictors, limits, options.allow_origin)
-    settings = uvicorn.Config(
-        app,
-        options.host,
-        options.port,
-        log_level="warning",
-        timeout_graceful_shutdown=int(options.max_seconds) + 5,
-        server_header=False,
-        limit_concurrency=4096,
-        timeout_keep_alive=10,
-    )
-    server = uvicorn.Server(settings)
-    with settings.bind_socket() as listening:
+    app = build_app(predictors, limits, options.allow_origin, names)
+    server = listener(app, options.host, options.port, options.max_seconds)
+    with bound(server) as listening:
         host, port = listening.getsockname()[:2]
-        print(f"serving {', '.join(predictors)} on http://{host}:{port}/ (Ctrl-C stops)", flush=True)
+        shown = f"[{host}]" if ":" in host else host
+        print(f"serving {', '.join(predictors)} on http://{shown}:{port}/ (Ctrl-C stops)", flush=True)
         server.run([listening])
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

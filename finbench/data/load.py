@@ -106,6 +106,11 @@ def _read_sample(dataset: Dataset) -> Splits:
     return splits
 
 
+def bundled(dataset: str) -> Row:
+    """Return a dataset's first bundled row, which shows what its rows consist of without fetching any."""
+    return _read_sample(find(dataset))["test"][0]
+
+
 def drop_leaks(rows: RowSet) -> RowSet:
     """Drop from train, never from test, rows whose text stands exactly in test and repeats with other labels."""
     train, test = rows.splits["train"], rows.splits["test"]

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from finbench.errors import FinbenchError
 from finbench.hf.classes import class_names
+from finbench.hf.forget import forget_texts
 from finbench.hf.wrapped import embeds_in_front, virtual_tokens
 from finbench.models.heads import NO_NAME, load_classifier, quantisation
 
@@ -130,6 +131,19 @@ class ClassifierLM(LM):
             self.cache_hook.add_partial("loglikelihood", request.args, result)
             results.append(result)
         return results
+
+    def check(self, requests: Sequence[Instance]) -> None:
+        """Raise `FinbenchError` if one of these requests is longer than the model reads."""
+        lengths: dict[Text, int] = {}
+        for request in requests:
+            text = tuple(request.doc["classifier_text"])
+            if text not in lengths:
+                lengths[text] = len(self._encode(text)["input_ids"])
+            self._check_length(request, lengths[text])
+
+    def forget(self) -> None:
+        """Drop what the tokenizer keeps of texts; nothing else keeps any."""
+        forget_texts(self.tokenizer)
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """Refuse: a classifier writes no text."""

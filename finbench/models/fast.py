@@ -5,8 +5,7 @@
 
 import logging
 import math
-from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
@@ -24,18 +23,18 @@ from finbench.engine.model import SharedModel
 from finbench.errors import FinbenchError
 from finbench.hf.attention import maskable_attention, window
 from finbench.hf.bits import bits_config, keep_layout, merged
+from finbench.hf.forget import forget_texts
 from finbench.hf.fused import fused_activations
 from finbench.hf.generation import check_generation
 from finbench.hf.load import refusing
 from finbench.hf.prompts import connect
 from finbench.hf.sharing import state, why_not
 from finbench.hf.wrapped import virtual_tokens
+from finbench.models.ids import KeptIds
 
 logger = logging.getLogger(__name__)
 
 Encoded = tuple[tuple[str, str] | None, list[int], list[int]]
-# The ids of this many characters of text are kept, so that a task's rows are tokenised once for all adapters.
-TOKENISED_CHARACTERS = 200_000_000
 # Once started, answers grow by a token a pass, which many rows share: more rows pay even on narrow models.
 GENERATED_TOKENS = 2048
 # Settings of a request, and a model's own, that leave the likeliest token the next one.
@@ -96,8 +95,7 @@ class FastLM(HFLM):
         self.strict, self.not_shared = strict, ""
         self._reasons: dict[tuple[object, ...], str] = {}
         self._said: set[str] = set()
-        self._ids: dict[tuple[str, object], array[int]] = {}
-        self._characters = 0
+        self._kept = KeptIds()
         if merge:
             self._model = merged(self.model)
 
@@ -133,7 +131,7 @@ class FastLM(HFLM):
         **kwargs: Any,
     ) -> list[int]:
         """Return the ids that `HFLM` gives; a text is tokenised once."""
-        ids = self._remembered((string, add_special_tokens), lambda: HFLM.tok_encode(self, string, add_special_tokens))
+        ids = self._kept.of(string, add_special_tokens, lambda: HFLM.tok_encode(self, string, add_special_tokens))
         return ids[-left_truncate_len:] if left_truncate_len else ids
 
     def get_model_info(self) -> dict[str, Any]:
@@ -151,6 +149,14 @@ class FastLM(HFLM):
 
         Raises `FinbenchError` if a request is longer than the model reads (unless truncate="report") or a value is NaN.
         """
+        self.check(requests)
+        values: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        for request, (value, _) in zip(requests, values, strict=True):
+            _refuse_nan(request, value)
+        return values
+
+    def check(self, requests: Sequence[Instance]) -> None:
+        """Raise `FinbenchError` if one of these requests for a likelihood is longer than the model reads."""
         for request in requests:
             context, answer = request.args
             if self.backend == "seq2seq":
@@ -159,10 +165,11 @@ class FastLM(HFLM):
                 self._check_length(request, len(self.tok_encode(context + answer)) - 1, self.longest_input)
             else:
                 self._check_length(request, len(self.tok_encode(answer, False)), self.longest_input)
-        values: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
-        for request, (value, _) in zip(requests, values, strict=True):
-            _refuse_nan(request, value)
-        return values
+
+    def forget(self) -> None:
+        """Drop the ids of all texts that were tokenised, and what the tokenizer itself keeps of them."""
+        self._kept.forget()
+        forget_texts(self.tokenizer)
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Return the log-likelihood of each whole text, as `HFLM` does.
@@ -254,16 +261,7 @@ class FastLM(HFLM):
 
     def _context_ids(self, context: str) -> list[int]:
         """Return a context's ids as `HFLM` encodes it before generating; a text is tokenised once."""
-        return self._remembered((context, "context"), lambda: self.tok_batch_encode([context])[0][0].tolist())
-
-    def _remembered(self, key: tuple[str, object], encode: Callable[[], list[int]]) -> list[int]:
-        if key not in self._ids:
-            if self._characters > TOKENISED_CHARACTERS:
-                self._ids.clear()
-                self._characters = 0
-            self._ids[key] = array("l", encode())
-            self._characters += len(key[0])
-        return self._ids[key].tolist()
+        return self._kept.of(context, "context", lambda: self.tok_batch_encode([context])[0][0].tolist())
 
     @contextmanager
     def _pass(self, total: int, kind: str, disable_tqdm: bool) -> Iterator[Callable[[int], object]]:

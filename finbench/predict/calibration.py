@@ -16,6 +16,7 @@ from finbench.whole import beside, refuse_foreign, write_text
 FILE, PICTURE = "calibration.json", "reliability.png"
 BINS = 15
 RANGE = (0.02, 50.0)  # of temperatures
+AGAIN = "run `finbench calibrate` again, or remove the file."
 
 
 @dataclass(frozen=True)
@@ -110,19 +111,25 @@ def check_folder(folder: Path) -> None:
 
 
 def read_temperature(folder: Path, adapter_sha256: str, task: str) -> float:
-    """Return the temperature fitted for this very adapter on this task, 1 where there is none."""
+    """Return the temperature fitted for this very adapter on this task, 1 where there is none.
+
+    Raises:
+        FinbenchError: the file is broken, or what it holds is no temperature.
+
+    """
     path = folder / FILE
     if not path.is_file():
         return 1.0
     found = read_json(path)
-    try:
-        belongs = (found["adapter_sha256"], found["task"]) == (adapter_sha256, task)
-        temperature = float(found["temperature"]) if belongs else 1.0
-    except (LookupError, TypeError, ValueError):
-        raise FinbenchError(f"{path} is no calibration of ours: remove it, or make it again by calibrating.") from None
-    if not temperature > 0:
-        raise FinbenchError(f"{path}: the temperature is {temperature}; calibrate again, it is above 0.")
-    return temperature
+    if not isinstance(found, dict) or not {"temperature", "adapter_sha256", "task"} <= set(found):
+        raise FinbenchError(f"{path} is no calibration of ours: {AGAIN}")
+    if (found["adapter_sha256"], found["task"]) != (adapter_sha256, task):
+        return 1.0
+    given = found["temperature"]
+    low, high = RANGE
+    if not isinstance(given, int | float) or isinstance(given, bool) or not low * 0.99 <= given <= high * 1.01:
+        raise FinbenchError(f"{path}: temperature is {given!r}, which is no number from {low} to {high}: {AGAIN}")
+    return float(given)
 
 
 def draw(logits: np.ndarray, golds: np.ndarray, found: Calibration, path: Path) -> None:

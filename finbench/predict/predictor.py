@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from finbench.adapters.folder import RECORD
 from finbench.errors import FinbenchError
-from finbench.predict.calibration import read_temperature
+from finbench.predict.calibration import read_temperature, softmax
+from finbench.predict.prompt import Prompt, first_of, for_classifier, prompt_of, recorded
 
 DEFAULT_TASK = "fin_fpb"
 
@@ -25,7 +27,9 @@ class Prediction:
 class Predictor:
     """Any base and adapter that the harness scores; a causal model is asked through the task's prompt.
 
-    `task` is the adapter's first, else `fin_fpb`. Safetensors only; no code of a model's repository is run.
+    `task` is the adapter's first, else `fin_fpb`. Labels and prompt are those that lie beside the adapter; a task's
+    rows are read only where a language model has none (its prompt holds one of them as its shot). Safetensors only; no
+    code of a model's repository is run.
 
     Raises:
         FinbenchError: base, adapter or task cannot be had, they do not go together, or the task needs more than a text.
@@ -44,20 +48,23 @@ class Predictor:
         calibrated: bool = True,
     ) -> None:
         from finbench.adapters.folder import match_base, read_adapter
-        from finbench.tasks.load import load_tasks
 
         made = read_adapter(adapter) if adapter else None
         if made is not None:
             match_base(made, base, revision)
-        trained_on = list(made.record.get("tasks", [])) if made is not None else []
-        chosen = task or (trained_on[0] if trained_on else DEFAULT_TASK)
-        self.task_name, self._task = next(iter(load_tasks([chosen]).items()))
-        self._template = _template(self.task_name, self._task)
-        self.labels: tuple[str, ...] = tuple(self._template["choices"])
         options: dict[str, Any] = {"revision": revision or "main", "batch_size": batch_size}
         options["trust_remote_code"] = trust_remote_code
         options |= {f"load_in_{bits}bit": True} if bits else {}
-        self.lm = _load(base, str(made.path) if made is not None else None, made, options)
+        classifier = _is_classifier(base, made, options)
+        prompt = _recorded_prompt(made, task)
+        if prompt is None and not classifier:  # before the weights, which take longer
+            prompt = _prompt_of_task(_chosen(made, task))
+        self.lm = _load(base, str(made.path) if made is not None else None, classifier, options)
+        self.lm.forget()  # before the first text: the tokenizer keeps none from now on
+        if prompt is None:
+            labels = made.labels if made is not None and made.labels else self.lm.class_names()
+            prompt = for_classifier(_chosen(made, task), labels)
+        self._prompt, self.task_name, self.labels = prompt, prompt.task, prompt.labels
         self.temperature = read_temperature(made.path, made.sha256, self.task_name) if made and calibrated else 1.0
         self.predict(["A text that shows at once whether model and task go together."])
 
@@ -68,14 +75,14 @@ class Predictor:
             FinbenchError: a text is too long for the model, or its scores are no numbers.
 
         """
-        shots = self._task.config.num_fewshot or 0
-        flat = []
-        for number, text in enumerate(texts):
-            doc = {**self._template, "id": f"text {number + 1}", "text": text, "classifier_text": [text]}
-            context = self._task.fewshot_context(doc, shots)
-            flat += self._task.construct_requests(doc, context, doc_id=number, metadata=(self.task_name, number, 1))
-        answers = self.lm.loglikelihood(flat, disable_tqdm=True)
-        found = np.array([score for score, _ in answers]).reshape(len(texts), len(self.labels))
+        return self._logits([self._prompt.requests(text, number) for number, text in enumerate(texts)])
+
+    def _logits(self, asked: Sequence[list[Any]]) -> np.ndarray:
+        try:
+            answers = self.lm.loglikelihood([request for row in asked for request in row], disable_tqdm=True)
+        finally:
+            self.lm.forget()  # a service keeps no text
+        found = np.array([score for score, _ in answers]).reshape(len(asked), len(self.labels))
         if not np.isfinite(found).all():
             raise FinbenchError("the model's scores are no numbers: it is broken at this precision.")
         return found
@@ -87,21 +94,40 @@ class Predictor:
             FinbenchError: see `logits`.
 
         """
-        if not texts:
-            return []
-        scaled = self.logits(texts) / self.temperature
-        shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
-        return [self._prediction(row) for row in shares]
+        return self._predictions(self.logits(texts)) if texts else []
 
     def predict_each(self, texts: Sequence[str]) -> list[Prediction | FinbenchError]:
-        """Return a prediction, or what is wrong, for each text: one that cannot be read costs no other its answer."""
+        """Return a prediction, or what is wrong, for each text: one that cannot be read costs no other its answer.
+
+        Too long ones are found before the others run together.
+        """
+        found: dict[int, Prediction | FinbenchError] = {}
+        fit: dict[int, list[Any]] = {}
+        for number, text in enumerate(texts):
+            asked = self._prompt.requests(text, number)
+            try:
+                self.lm.check(asked)
+                fit[number] = asked
+            except FinbenchError as error:
+                found[number] = error.with_traceback(None)  # whose frames hold the texts
+        found.update(zip(fit, self._each(list(fit.values())), strict=True))
+        return [found[number] for number in range(len(texts))]
+
+    def _each(self, asked: Sequence[list[Any]]) -> list[Prediction | FinbenchError]:
+        """Answer all together; where that fails, halve until those that cannot be answered stand alone."""
+        if not asked:
+            self.lm.forget()
+            return []
         try:
-            return list(self.predict(texts))
+            return list(self._predictions(self._logits(asked)))
         except FinbenchError as error:
-            if len(texts) == 1:
-                return [error]
-        return [found for text in texts for found in self.predict_each([text])]
+            if len(asked) == 1:
+                return [error.with_traceback(None)]
+        middle = len(asked) // 2
+        return [*self._each(asked[:middle]), *self._each(asked[middle:])]
+
+    def _predictions(self, logits: np.ndarray) -> list[Prediction]:
+        return [self._prediction(row) for row in softmax(logits, self.temperature)]
 
     def _prediction(self, shares: np.ndarray) -> Prediction:
         scores = {label: float(share) for label, share in zip(self.labels, shares, strict=True)}
@@ -109,28 +135,44 @@ class Predictor:
         return Prediction(best, scores[best], scores)
 
 
-def _template(name: str, task: Any) -> dict[str, Any]:
-    """Return a row of the task, whose text is exchanged for the user's."""
-    doc = dict(task.eval_docs[0])
-    if task.config.output_type != "multiple_choice" or not doc["choices"]:
-        raise FinbenchError(f"task {name!r} does not choose between labels; give a task such as {DEFAULT_TASK}.")
-    if doc.get("entity") or doc.get("xml") or len(doc.get("classifier_text") or [""]) > 1:
-        raise FinbenchError(f"task {name!r} asks about more than a text alone; give a task such as {DEFAULT_TASK}.")
-    return doc
+def _chosen(made: Any, task: str | None) -> str:
+    """Return the task that is asked: the given one, the adapter's first, or the default; of a group, its first."""
+    trained_on = list(made.record.get("tasks", [])) if made is not None else []
+    return first_of(task or (str(trained_on[0]) if trained_on else DEFAULT_TASK))
 
 
-def _load(base: str, peft: str | None, made: Any, options: dict[str, Any]) -> Any:
-    """Return hf-classifier or hf-fast around the base, whichever the adapter (or the base's own head) is for."""
-    from transformers.utils import logging
+def _recorded_prompt(made: Any, task: str | None) -> Prompt | None:
+    """Return the prompt that lies beside the adapter."""
+    if made is None or not made.record.get("prompts"):
+        return None
+    return recorded(made.record, _chosen(made, task), made.path / RECORD)
 
+
+def _prompt_of_task(name: str) -> Prompt:
+    """Return a task's prompt from the task itself, whose shot is one of its rows."""
+    from finbench.tasks.load import load_tasks
+
+    return prompt_of(name, load_tasks([name])[name])
+
+
+def _is_classifier(base: str, made: Any, options: dict[str, Any]) -> bool:
+    """Return whether the adapter, or else the base's own head, chooses between classes."""
     from finbench.hf.classes import own_classes
     from finbench.hf.load import load_config
+
+    if made is not None:
+        return bool(made.task_type == "SEQ_CLS")
+    return bool(own_classes(load_config(base, options["revision"], options["trust_remote_code"])))
+
+
+def _load(base: str, peft: str | None, classifier: bool, options: dict[str, Any]) -> Any:
+    """Return hf-classifier or hf-fast around the base."""
+    from transformers.utils import logging
 
     logging.set_verbosity_error()  # it reports a head that is missing from the base, which the adapter brings
     logging.disable_progress_bar()
     options = {**options, "use_safetensors": True}  # a pickle can run code as it is read
-    own = own_classes(load_config(base, options["revision"], options["trust_remote_code"]))
-    if made.task_type == "SEQ_CLS" if made is not None else own:
+    if classifier:
         from finbench.models.classifier import ClassifierLM
 
         return ClassifierLM(pretrained=base, peft=peft, **options)

@@ -1,7 +1,7 @@
 """The web service: `POST /analyze`, the page, health, metrics and documentation."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,17 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from finbench import __version__
 from finbench.errors import FinbenchError
 from finbench.predict.predictor import Prediction, Predictor
-from finbench.server.batching import Batcher, QueueFull
-from finbench.server.guard import BodyLimit, security_headers
+from finbench.server.batching import Batcher, QueueFull, Stopped
+from finbench.server.guard import LOCAL_NAMES, BodyLimit, Guard
+from finbench.server.memory import heap_trimmer
 from finbench.server.metrics import Metrics
 
 PAGE = Path(__file__).parent / "page"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"
 MAX_TEXTS = 256  # in one request
 RETRY_SECONDS = 1
+CLIENT_GONE = 499  # nginx's number; nobody reads it but the metrics
+STOPPED = "the model's worker has stopped: nothing is answered until the server is started again"
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Problem(BaseModel):
 
 
 class Offered(BaseModel):
-    """What this server offers."""
+    """What this server offers; `status` is "ok", or says why nothing is answered."""
 
     status: str
     version: str
@@ -89,10 +92,19 @@ class Offered(BaseModel):
     labels: list[str]
 
 
-def build_app(predictors: Mapping[str, Predictor], limits: Limits, origins: Sequence[str] = ()) -> FastAPI:
-    """Return the service for these predictors, the first of which answers where none is named."""
+def build_app(
+    predictors: Mapping[str, Predictor],
+    limits: Limits,
+    origins: Sequence[str] = (),
+    names: Collection[str] = LOCAL_NAMES,
+) -> Guard:
+    """Return the service for these predictors, the first of which answers where none is named.
+
+    Pages of `origins` may ask, and it answers to `names`.
+    """
     metrics = Metrics()
-    batcher = Batcher({name: one.predict_each for name, one in predictors.items()}, limits.batch, limits.waiting)
+    answering = {name: one.predict_each for name, one in predictors.items()}
+    batcher = Batcher(answering, limits.batch, limits.waiting, heap_trimmer())
     metrics.watch(batcher)
 
     @asynccontextmanager
@@ -101,8 +113,6 @@ def build_app(predictors: Mapping[str, Predictor], limits: Limits, origins: Sequ
         await asyncio.to_thread(batcher.close)  # what has begun is finished
 
     app = FastAPI(title="finbench", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.middleware("http")(security_headers)
-    app.middleware("http")(metrics.measure)
     app.add_middleware(BodyLimit, limit=limits.body_bytes)
     if origins:
         app.add_middleware(
@@ -110,9 +120,9 @@ def build_app(predictors: Mapping[str, Predictor], limits: Limits, origins: Sequ
         )
     _problems(app)
     _analyze(app, predictors, batcher, limits)
-    _about(app, predictors, metrics)
+    _about(app, predictors, metrics, batcher)
     _pages(app)
-    return app
+    return Guard(metrics.measured(app), names)  # around all else: an error's answer too has the headers
 
 
 def _analyze(app: FastAPI, predictors: Mapping[str, Predictor], batcher: Batcher, limits: Limits) -> None:
@@ -123,7 +133,7 @@ def _analyze(app: FastAPI, predictors: Mapping[str, Predictor], batcher: Batcher
             400: "the body is no JSON",
             404: "no such adapter",
             408: "the body did not arrive in time",
-            413: "too long a text or body",
+            413: "too long a text or body, or more texts than may ever wait",
             415: "the body is not declared as JSON",
             422: "the body is not as described, or a text cannot be read",
             503: "too many texts wait; Retry-After says when to try again",
@@ -132,7 +142,7 @@ def _analyze(app: FastAPI, predictors: Mapping[str, Predictor], batcher: Batcher
     }
 
     @app.post("/analyze", responses=errors, summary="Label a text, or several")
-    async def analyze(asked: Asked) -> Label | Labels:
+    async def analyze(asked: Asked, request: Request) -> Label | Labels:
         name = asked.adapter or default
         if name not in predictors:
             raise HTTPException(404, f"there is no adapter {name!r}; there are {', '.join(predictors)}")
@@ -140,17 +150,44 @@ def _analyze(app: FastAPI, predictors: Mapping[str, Predictor], batcher: Batcher
         longest = max(len(text) for text in texts)
         if longest > limits.characters:
             raise HTTPException(413, f"a text has {longest:,} characters; at most {limits.characters:,} are read")
-        try:
-            future = batcher.submit(name, texts)
-        except QueueFull as full:
-            headers = {"Retry-After": str(RETRY_SECONDS)}
-            raise HTTPException(503, "too many texts wait; try again in a moment", headers) from full
-        try:
-            answers = await asyncio.wait_for(asyncio.wrap_future(future), limits.seconds)
-        except TimeoutError as late:
-            raise HTTPException(504, f"no answer within {limits.seconds:.0f} seconds") from late
+        if len(texts) > limits.waiting:
+            raise HTTPException(413, f"{len(texts):,} texts; at most {limits.waiting:,} may wait, so split them")
+        answers = await _answers(batcher, name, texts, request, limits.seconds)
         labels = [_label(place, answer) for place, answer in enumerate(answers)]
         return Labels(results=labels) if asked.texts is not None else labels[0]
+
+
+async def _answers(
+    batcher: Batcher, name: str, texts: Sequence[str], request: Request, seconds: float
+) -> list[Prediction | FinbenchError]:
+    """Wait for a request's answers as long as its client does."""
+    try:
+        future = asyncio.wrap_future(batcher.submit(name, texts))
+    except QueueFull as full:
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        raise HTTPException(503, "too many texts wait; try again in a moment", headers) from full
+    except Stopped as stopped:
+        raise HTTPException(503, STOPPED) from stopped
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        both: set[asyncio.Future[Any]] = {future, leaving}
+        await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if future.done():
+            return future.result()
+        if leaving.done():
+            raise HTTPException(CLIENT_GONE, "the client has gone")
+        raise HTTPException(504, f"no answer within {seconds:.0f} seconds")
+    except Stopped as stopped:
+        raise HTTPException(503, STOPPED) from stopped
+    finally:
+        future.cancel()  # what nobody waits for leaves the queue
+        leaving.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _label(place: int, answer: Prediction | FinbenchError) -> Label:
@@ -159,14 +196,15 @@ def _label(place: int, answer: Prediction | FinbenchError) -> Label:
     return Label(label=answer.label, confidence=answer.confidence, scores=answer.scores)
 
 
-def _about(app: FastAPI, predictors: Mapping[str, Predictor], metrics: Metrics) -> None:
+def _about(app: FastAPI, predictors: Mapping[str, Predictor], metrics: Metrics, batcher: Batcher) -> None:
     name, first = next(iter(predictors.items()))
 
-    @app.get("/health", summary="What is offered")
-    async def health() -> Offered:
+    @app.get("/health", summary="What is offered", responses={503: {"model": Offered, "description": STOPPED}})
+    async def health(response: Response) -> Offered:
+        response.status_code = 200 if batcher.alive else 503
         return Offered(
-            status="ok", version=__version__, adapters=list(predictors), default=name, task=first.task_name,
-            labels=list(first.labels),
+            status="ok" if batcher.alive else STOPPED, version=__version__, adapters=list(predictors), default=name,
+            task=first.task_name, labels=list(first.labels),
         )  # fmt: skip
 
     @app.get("/metrics", include_in_schema=False)

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from finbench.server.batching import Batcher
+from finbench.server.guard import Message, Receive, Send
 
 PATHS = {"/analyze", "/health", "/metrics", "/docs", "/openapi.json", "/"}  # others are counted together
 
@@ -32,17 +33,28 @@ class Metrics:
         waiting = Gauge("finbench_waiting_texts", "texts that wait or are being read", registry=self._registry)
         waiting.set_function(lambda: float(batcher.waiting))
 
-    async def measure(self, request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Count a request and time it."""
-        began, status = time.perf_counter(), 500
-        path = request.url.path if request.url.path in PATHS else "other"
-        try:
-            response = await following(request)
-            status = response.status_code
-            return response
-        finally:
-            self._requests.labels(path, str(status)).inc()
-            self._seconds.labels(path).observe(time.perf_counter() - began)
+    def measured(self, app: Any) -> Callable[[Message, Receive, Send], Awaitable[None]]:
+        """Return the app with its requests counted and timed."""
+
+        async def counting(scope: Message, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                return await app(scope, receive, send)
+            began, status = time.perf_counter(), 500
+            path = scope["path"] if scope["path"] in PATHS else "other"
+
+            async def noting(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                await send(message)
+
+            try:
+                await app(scope, receive, noting)
+            finally:
+                self._requests.labels(path, str(status)).inc()
+                self._seconds.labels(path).observe(time.perf_counter() - began)
+
+        return counting
 
     def text(self) -> tuple[bytes, str]:
         """Return the metrics and their media type."""

@@ -59,11 +59,24 @@ def causal_adapter(tmp_path_factory: pytest.TempPathFactory, gpt2: Path) -> Path
 
 
 @contextmanager
-def serving(base: Path, *flags: str) -> Iterator[Served]:
-    """Start `finbench serve` on a free port, and stop it."""
+def serving(base: Path, *flags: str, open_files: int | None = None) -> Iterator[Served]:
+    """Start `finbench serve` on a free port, if need be with a limit of open files that it cannot raise; stop it."""
     command = [sys.executable, "-m", "finbench", "serve", "--base", str(base), "--port", "0", *flags]
     environment = {**os.environ, "FINBENCH_DATA": "sample", "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+    def narrow() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files or 0, open_files or 0))
+
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        preexec_fn=narrow if open_files else None,
+    )
     assert process.stdout
     said = ""
     for line in process.stdout:
