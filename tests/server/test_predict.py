@@ -36,7 +36,7 @@ def test_a_tables_column(bert: Path, adapter: Path, tmp_path: Path) -> None:
     done = predict(
         "--base", bert, "--adapter", adapter, "--input", table, "--column", "headline", "--output", tmp_path / "out.csv"
     )
-    with (tmp_path / "out.csv").open(newline="") as source:
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8-sig") as source:
         rows = list(csv.DictReader(source))
     assert [row["id"] for row in rows] == ["1", "2", "3"] and done.returncode == 1
     assert rows[0]["label"] and 0 < float(rows[0]["confidence"]) <= 1 and not rows[0]["problem"]
