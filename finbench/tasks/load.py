@@ -25,6 +25,8 @@ TEMPLATES = (
     "generation_kwargs",
     "process_results",
 )
+# Functions of either module read answers alike and only name metrics otherwise, which is no other prompt.
+SAME_READING = {"finbench.scoring.for_lm_eval": "finbench.scoring.answers"}
 
 
 def _manager(metadata: Mapping[str, Any] | None = None) -> Any:
@@ -76,4 +78,6 @@ def prompt_sha256(task: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return f"{value.__module__}.{value.__qualname__}" if callable(value) else value
+    if not callable(value):
+        return value
+    return f"{SAME_READING.get(value.__module__, value.__module__)}.{value.__qualname__}"
