@@ -121,13 +121,9 @@ def _template(name: str, task: Any) -> dict[str, Any]:
 
 def _load(base: str, peft: str | None, made: Any, options: dict[str, Any]) -> Any:
     """Return hf-classifier or hf-fast around the base, whichever the adapter (or the base's own head) is for."""
-    from transformers.utils import logging
-
     from finbench.hf.classes import own_classes
     from finbench.hf.load import load_config
 
-    logging.set_verbosity_error()  # it reports a head that is missing from the base, which the adapter brings
-    logging.disable_progress_bar()
     options = {**options, "use_safetensors": True}  # a pickle can run code as it is read
     own = own_classes(load_config(base, options["revision"], options["trust_remote_code"]))
     if made.task_type == "SEQ_CLS" if made is not None else own:

@@ -3,7 +3,6 @@
 import difflib
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,7 +31,6 @@ SAME_READING = {"finbench.scoring.for_lm_eval": "finbench.scoring.answers"}
 def _manager(metadata: Mapping[str, Any] | None = None) -> Any:
     from lm_eval.tasks import TaskManager
 
-    logging.getLogger("lm_eval.api.task").setLevel(logging.ERROR)  # it warns of every task that makes its own rows
     return TaskManager(include_path=task_folders(), include_defaults=False, metadata=dict(metadata or {}) or None)
 
 
