@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from finbench import __version__
 from finbench.errors import FinbenchError
+from finbench.quiet import quiet
 
 COMMANDS = {
     "data": "audit the rows: classes, duplicates, leaks, effective number, token lengths",
@@ -39,6 +40,9 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
+        command.add_argument(
+            "-v", "--verbose", action="store_true", help="show every notice and bar of the libraries beneath"
+        )
         if name == chosen:
             module = importlib.import_module(f"finbench.cli.{name.replace('-', '_')}")
             module.add_arguments(command)
@@ -56,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return int(options.run(options))
+        with quiet(options.verbose):
+            return int(options.run(options))
     except FinbenchError as error:
         print(f"finbench {options.command}: {error}", file=sys.stderr)
         return 2

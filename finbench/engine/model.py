@@ -94,7 +94,7 @@ class SharedModel:
         tree = pack(rows, range(len(rows.tokens)), 4, 64)
         logits, _ = self.run(tree, cache, range(len(tree.tokens)))
         width = max(len(row) for row in rows.tokens)
-        padded = [[*row, *[0] * (width - len(row))] for row in rows.tokens]  # to the right, where nothing looks
+        padded = [[*row, *row[-1:] * (width - len(row))] for row in rows.tokens]  # to the right, where nothing looks
         with torch.no_grad():
             plain = self.model(input_ids=torch.tensor(padded, device=self.device)).logits[:, -width:].to(logits.device)
         for row, path, expected in zip(rows.tokens, tree.paths, plain, strict=True):

@@ -77,7 +77,8 @@ def _sample(module: Any) -> dict[str, torch.Tensor]:
     if not hasattr(embedding, "weight"):
         shape = (1, TRIAL_TOKENS, int(module.config.get_text_config().hidden_size))
         return {"inputs_embeds": torch.zeros(shape, device=module.device, dtype=module.dtype)}
-    return {"input_ids": torch.zeros(1, TRIAL_TOKENS, dtype=torch.long, device=embedding.weight.device)}
+    token = 1 if module.config.get_text_config().pad_token_id == 0 else 0  # padding without a mask would be warned of
+    return {"input_ids": torch.full((1, TRIAL_TOKENS), token, dtype=torch.long, device=embedding.weight.device)}
 
 
 def _cache_name(module: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from finbench.cells.key import Cell, CellKey, slug
 from finbench.documents import read_json, read_text
 from finbench.errors import FinbenchError
+from finbench.scoring.for_lm_eval import name_in_lm_eval
 from finbench.whole import refuse_foreign, write_text
 
 LOWER_IS_BETTER = ("unparsed",)
@@ -94,7 +95,8 @@ def as_lm_eval(cells: Sequence[Cell]) -> str:
         "versions": {task: cell.key.task_version for task, cell in tasks.items()},
         "n-shot": {task: cell.key.num_fewshot for task, cell in tasks.items()},
         "higher_is_better": {
-            task: {name: name not in LOWER_IS_BETTER for name in cell.metrics} for task, cell in tasks.items()
+            task: {name_in_lm_eval(name): name not in LOWER_IS_BETTER for name in cell.metrics}
+            for task, cell in tasks.items()
         },
         "n-samples": {task: {"original": cell.n_rows, "effective": cell.n_rows} for task, cell in tasks.items()},
         "config": {
@@ -119,8 +121,9 @@ def as_lm_eval(cells: Sequence[Cell]) -> str:
 def _lm_eval_scores(cell: Cell) -> dict[str, Any]:
     scores: dict[str, Any] = {"alias": cell.key.task, "sample_len": cell.n_rows}
     for name, metric in sorted(cell.metrics.items()):
-        scores[f"{name},none"] = metric.value
-        scores[f"{name}_stderr,none"] = "N/A" if metric.stderr is None else metric.stderr
+        shown = name_in_lm_eval(name)
+        scores[f"{shown},none"] = metric.value
+        scores[f"{shown}_stderr,none"] = "N/A" if metric.stderr is None else metric.stderr
     return scores
 
 

@@ -170,12 +170,14 @@ def _arguments(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(results: Mapping[str, Any]) -> dict[str, Metric]:
+    from finbench.scoring.for_lm_eval import name_in_cell
+
     found = {}
     for name, value in results.items():
         metric, _, kind = name.partition(",")
         if kind and isinstance(value, int | float) and not metric.endswith("_stderr"):
             error = results.get(f"{metric}_stderr,{kind}")
-            found[metric] = Metric(float(value), float(error) if isinstance(error, int | float) else None)
+            found[name_in_cell(metric)] = Metric(float(value), float(error) if isinstance(error, int | float) else None)
     return found
 
 

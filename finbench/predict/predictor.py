@@ -167,10 +167,6 @@ def _is_classifier(base: str, made: Any, options: dict[str, Any]) -> bool:
 
 def _load(base: str, peft: str | None, classifier: bool, options: dict[str, Any]) -> Any:
     """Return hf-classifier or hf-fast around the base."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # it reports a head that is missing from the base, which the adapter brings
-    logging.disable_progress_bar()
     options = {**options, "use_safetensors": True}  # a pickle can run code as it is read
     if classifier:
         from finbench.models.classifier import ClassifierLM

@@ -116,6 +116,13 @@ def summarise(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, M
     return metrics
 
 
+def bootstrapped(name: str, outcomes: Sequence[Outcome], labels: Sequence[str]) -> float | None:
+    """Return one metric's standard error over resampled clusters, None where there is but one cluster."""
+    if len({outcome.cluster for outcome in outcomes}) < 2:
+        return None
+    return float(METRICS[name](_bootstrap(outcomes, labels)[1]).std(ddof=1))
+
+
 def clustered_stderr(values: Floats, clusters: Sequence[str]) -> float | None:
     """Return the standard error of a mean whose rows are independent between clusters only."""
     _, member = np.unique(np.array(clusters), return_inverse=True)

@@ -3,7 +3,6 @@
 import difflib
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,12 +24,13 @@ TEMPLATES = (
     "generation_kwargs",
     "process_results",
 )
+# Functions of either module read answers alike and only name metrics otherwise, which is no other prompt.
+SAME_READING = {"finbench.scoring.for_lm_eval": "finbench.scoring.answers"}
 
 
 def _manager(metadata: Mapping[str, Any] | None = None) -> Any:
     from lm_eval.tasks import TaskManager
 
-    logging.getLogger("lm_eval.api.task").setLevel(logging.ERROR)  # it warns of every task that makes its own rows
     return TaskManager(include_path=task_folders(), include_defaults=False, metadata=dict(metadata or {}) or None)
 
 
@@ -76,4 +76,6 @@ def prompt_sha256(task: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return f"{value.__module__}.{value.__qualname__}" if callable(value) else value
+    if not callable(value):
+        return value
+    return f"{SAME_READING.get(value.__module__, value.__module__)}.{value.__qualname__}"

@@ -31,6 +31,7 @@ def test_lm_evals_tools_read_its_results(cell: Cell, tmp_path: Path) -> None:
     record = json.loads(path.read_text())
     table = make_table(record)
     assert "fin_headline" in table and f"{cell.metrics['accuracy'].value:.4f}" in table
+    assert "|acc " in table and "accuracy" not in table
     assert record["model_name"] == "stories260K+stories260k_fpb_lora" and record["n-shot"] == {"fin_headline": 1}
 
 

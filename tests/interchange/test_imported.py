@@ -76,9 +76,24 @@ def test_without_samples_the_numbers_are_lm_evals_own(results: Path, tmp_path: P
     assert main(["import-results", str(alone), "--cells", str(tmp_path / "cells")]) == 0
     said = json.loads(results.read_text())["results"]
     for cell in read_cells(tmp_path / "cells").results:
-        assert cell.metrics["accuracy"].value == said[cell.key.task]["accuracy,none"]
+        scores = said[cell.key.task]
+        for name, metric in cell.metrics.items():
+            shown = "acc" if name == "accuracy" else name
+            assert (metric.value, metric.stderr) == (scores[f"{shown},none"], scores[f"{shown}_stderr,none"]), name
         assert {"rows_sha256", "confusion", "n_clusters"} <= set(cell.missing)
         assert not path_of(tmp_path / "cells", cell.key, ".parquet").exists()
+
+
+def test_results_that_call_it_accuracy_are_read_too(results: Path, tmp_path: Path) -> None:
+    record = json.loads(results.read_text())
+    for scores in record["results"].values():
+        for key in [key for key in scores if key.startswith("acc")]:
+            scores[key.replace("acc", "accuracy", 1)] = scores.pop(key)
+    (tmp_path / results.name).write_text(json.dumps(record))
+    assert main(["import-results", str(tmp_path / results.name), "--cells", str(tmp_path / "cells")]) == 0
+    for cell in read_cells(tmp_path / "cells").results:
+        assert cell.metrics["accuracy"].value == record["results"][cell.key.task]["accuracy,none"]
+        assert "acc" not in cell.metrics
 
 
 @pytest.mark.parametrize("with_samples", [True, False])

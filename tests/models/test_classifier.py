@@ -294,4 +294,4 @@ def test_plain_lm_eval_runs_it(bert, lora, tmp_path):
     [written] = (tmp_path / "out").rglob("results_*.json")
     found = json.loads(written.read_text())
     assert found["config"]["model_labels"] == list(LABELS)
-    assert 0 <= found["results"]["fin_fpb"]["accuracy,none"] <= 1
+    assert 0 <= found["results"]["fin_fpb"]["acc,none"] <= 1

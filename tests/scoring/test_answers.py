@@ -22,6 +22,7 @@ from finbench.scoring.answers import (
     read_value,
     tag_in,
 )
+from finbench.scoring.for_lm_eval import SCORERS
 
 SENTIMENT = ("negative", "neutral", "positive")
 SEVEN = (
@@ -172,7 +173,9 @@ def test_ties_do_not_depend_on_the_hash_seed() -> None:
 
 def test_what_lm_eval_calls_and_what_runs_read_agree() -> None:
     row = doc(label="neutral", choices=list(SENTIMENT), answer="us-gaap:Assets")
-    assert READERS == {classify: choose, classify_generated: read_label, match_tag: read_tag, match_value: read_value}
+    named = {classify: choose, classify_generated: read_label, match_tag: read_tag, match_value: read_value}
+    assert READERS.items() >= named.items()
+    assert {of.__name__: SCORERS[of] for of in SCORERS} == {of.__name__: named[of] for of in named}
     items = classify(row, [(-3.0, False), (-1.0, True), (-2.0, False)])
     assert set(items.values()) == {("neutral", "neutral", SENTIMENT)}
     assert set(classify_generated(row, ["what?"]).values()) == {("neutral", "", SENTIMENT)}

@@ -1,5 +1,6 @@
 """The tasks as users meet them: names, groups, prompts, the pinned shot, and the metrics that plain lm-eval lists."""
 
+import math
 import os
 import subprocess
 import sys
@@ -10,7 +11,10 @@ import pytest
 
 from finbench.data.load import load, normalised
 from finbench.errors import FinbenchError
-from finbench.scoring.metrics import METRICS
+from finbench.paths import bundled_tasks
+from finbench.scoring.answers import choose
+from finbench.scoring.for_lm_eval import name_in_lm_eval
+from finbench.scoring.metrics import METRICS, summarise
 from finbench.tasks.load import load_tasks, prompt_sha256, task_names
 
 SENTIMENT = ["fin_fpb", "fin_fiqa", "fin_tfns", "fin_nwgi"]
@@ -116,26 +120,73 @@ def test_questions_on_a_filing_share_all_up_to_the_question(tasks: dict[str, Any
     assert all(len(shared) == 1 for shared in prompts.values()) and len(prompts) < len(requests)
 
 
-def evaluate(names: list[str]) -> dict[str, Any]:
+def evaluate(names: list[str], bootstrap_iters: int = 100000, **settings: Any) -> dict[str, Any]:
     import lm_eval
     from lm_eval.tasks import TaskManager
 
     from finbench.paths import task_folders
 
     manager = TaskManager(include_path=task_folders(), include_defaults=False)
-    return lm_eval.simple_evaluate("dummy", tasks=names, task_manager=manager, bootstrap_iters=0, log_samples=False)
+    settings = {"log_samples": False, "bootstrap_iters": bootstrap_iters, **settings}
+    return lm_eval.simple_evaluate("dummy", tasks=names, task_manager=manager, **settings)
 
 
 def test_plain_lm_eval_lists_every_metric_and_groups_weigh_tasks_alike() -> None:
-    results = evaluate(["finbench", "fin_nwgi7", "fin_fpb_gen"])
+    results = evaluate(["finbench", "fin_nwgi7", "fin_fpb_gen"], bootstrap_iters=0)
     scores = results["results"]
     for name in [*EIGHT[:6], "fin_nwgi7", "fin_fpb_gen"]:
         listed = {key.split(",")[0] for key in scores[name] if "," in key and "_stderr" not in key}
-        assert listed == set(METRICS), name
+        assert listed == {name_in_lm_eval(metric) for metric in METRICS}, name
     assert scores["fin_fpb_gen"]["unparsed,none"] == scores["fin_xbrl_values"]["unparsed,none"] == 1  # "lol"
-    mean = sum(scores[name]["accuracy,none"] for name in EIGHT) / len(EIGHT)
-    assert results["groups"]["finbench"]["accuracy,none"] == pytest.approx(mean)
+    mean = sum(scores[name]["acc,none"] for name in EIGHT) / len(EIGHT)
+    assert results["groups"]["finbench"]["acc,none"] == pytest.approx(mean)
     assert results["n-shot"]["fin_fpb"] == 1 and results["n-shot"]["fin_xbrl_tags"] == 0
+
+
+def test_every_metric_in_lm_evals_table_has_a_standard_error() -> None:
+    from lm_eval.utils import make_table
+
+    results = evaluate(["fin_sentiment", "fin_fpb_gen", "fin_xbrl_values"], log_samples=True)
+    assert "N/A" not in make_table(results) + make_table(results, "groups")
+    samples = results["samples"]["fin_fpb"]
+    outcomes = [choose(one["doc"], one["filtered_resps"]) for one in samples]
+    own, said = summarise(outcomes, ["negative", "neutral", "positive"]), results["results"]["fin_fpb"]
+    for name, metric in own.items():
+        shown = name_in_lm_eval(name)
+        assert said[f"{shown},none"] == pytest.approx(metric.value), name
+        plain = shown in ("acc", "recall_weighted", "unparsed")  # lm-eval's own error of a mean, blind to clusters
+        share = metric.value * (1 - metric.value) / (len(samples) - 1)
+        assert said[f"{shown}_stderr,none"] == pytest.approx(math.sqrt(share) if plain else metric.stderr), name
+    assert results["groups"]["fin_sentiment"]["acc_stderr,none"] > 0
+
+
+def test_one_row_has_no_standard_error_and_lm_evals_own_can_be_switched_off() -> None:
+    one = evaluate(["fin_fpb", "fin_xbrl_tags"], limit=1)["results"]
+    errors = {key: value for scores in one.values() for key, value in scores.items() if "_stderr,none" in key}
+    assert len(errors) >= 9 and set(errors.values()) == {"N/A"}
+    assert evaluate(["fin_fpb"], bootstrap_iters=0, limit=9)["results"]["fin_fpb"]["acc_stderr,none"] == "N/A"
+
+
+def test_a_task_file_of_an_earlier_finbench_still_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tasks: dict[str, Any]
+) -> None:
+    now = (bundled_tasks() / "_classify.yaml").read_text().replace("_base.yaml", str(bundled_tasks() / "_base.yaml"))
+    kept = "\n".join(line for line in now.splitlines() if not line.startswith(("  -", "metric_list", "process")))
+    metric = "  - {metric: NAME, aggregation: !function finbench.scoring.metrics.NAME, higher_is_better: true}"
+    (tmp_path / "mine.yaml").write_text(
+        f"{kept}\ntask: mine\ndataset_kwargs: {{dataset: fpb}}\ndoc_to_text: 'Input: {{{{text}}}}'\n"
+        "process_results: !function finbench.scoring.answers.classify\nmetric_list:\n"
+        + "\n".join(metric.replace("NAME", name) for name in METRICS)
+    )
+    monkeypatch.setenv("FINBENCH_TASKS", str(tmp_path))
+    results = evaluate(["mine"], log_samples=True)
+    outcomes = [choose(one["doc"], one["filtered_resps"]) for one in results["samples"]["mine"]]
+    for name, metric in summarise(outcomes, ["negative", "neutral", "positive"]).items():
+        assert results["results"]["mine"][f"{name},none"] == pytest.approx(metric.value), name
+    (earlier,) = load_tasks(["mine"]).values()
+    before = prompt_sha256(earlier)
+    earlier.config.process_results = tasks["fin_fpb"].config.process_results
+    assert prompt_sha256(earlier) == before  # the same reading: cells that are there stay valid
 
 
 def test_a_prompts_hash_is_its_own_and_stable(tasks: dict[str, Any]) -> None:
