@@ -69,6 +69,7 @@ QUICK: dict[str, Callable[[Any], Any]] = {
     "look up": lambda m: ("fin_fpb" in m.task_index, m.task_index["fin_fpb"], m.task_index.get("mixed")),
     "is it one": lambda m: "fin_sentiment" in m.all_groups and "fin_fpb" in m.all_subtasks,
     "paths": lambda m: (m.include_path[-1], m.metadata, sorted(vars(m))),
+    "a tag of the user's over theirs": lambda m: configs(m, ["both"]),
 }
 WHOLE: dict[str, Callable[[Any], Any]] = {
     "all": lambda m: (list(m.all_tasks), list(m.all_groups), list(m.all_subtasks), list(m.all_tags)),
@@ -85,13 +86,12 @@ WHOLE: dict[str, Callable[[Any], Any]] = {
     "nothing": lambda m: m.match_tasks(["no_such_task"]),
     "load theirs": lambda m: configs(m, ["arcs"]),
     "load a mixed group": lambda m: configs(m, ["mixed"]),
-    "a tag of the user's over theirs": lambda m: configs(m, ["both"]),
     "items": lambda m: (list(m.task_index.items()), dict(m.task_index), {**m.task_index}, {} | m.task_index),
     "count": lambda m: (len(m.task_index), bool(m.task_index), sorted(m.task_index), repr(m.task_index)),
     "missing": lambda m: (m.task_index.get("no"), "no" in m.task_index, "no" in m.all_tasks),
     "pickle": lambda m: (lambda again: (again.all_tasks, again.task_index))(pickle.loads(pickle.dumps(m))),
     "deep copy": lambda m: (copy.deepcopy(m).all_tags, copy.deepcopy(m.task_index), copy.copy(m).all_groups),
-    "set": lambda m: (m.task_index.update(x=1), m.task_index.pop("third"), sorted(m.task_index))[2],
+    "set": lambda m: (m.task_index.update(x=1), m.task_index.pop("third", None), sorted(m.task_index))[2],
     "table": lambda m: m.list_all_tasks(),
 }
 
