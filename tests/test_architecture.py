@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "runs": {"models", "tasks", "cells", "jobs", "planner", "adapters", "engine", "hf", "scoring", "data"},
     "predict": {"hf", "models", "tasks", "adapters", "scoring", "data"},
     "server": {"predict"},
-    "leaderboard": {"cells", "scoring", "data"},
+    "leaderboard": {"cells", "tasks", "scoring", "data"},
     "interchange": {"cells", "runs", "scoring", "data"},
     "demo": {"data"},
     "doctor": {"data", "hf", "engine", "adapters"},

@@ -8,7 +8,7 @@ from finbench.cells.key import Cell
 from finbench.cells.order import in_future
 from finbench.documents import read_yaml
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
-from finbench.leaderboard.table import record_of
+from finbench.leaderboard.training import record_of, sources_of_training
 
 KNOWN = Path(__file__).with_name("known.yaml")
 
@@ -30,7 +30,7 @@ def flags(cell: Cell) -> list[str]:
     found += [f"the base has seen this test set: {one['why']}" for one in _known()["seen"] if _is_about(one, cell)]
     if cell.flags.get("sample_rows"):
         found.append("sample rows")
-    if any(rows.get("source") == "sample" for rows in record_of(cell).get("rows", {}).values()):
+    if "sample" in sources_of_training(cell):
         found.append("trained on sample rows")
     if cell.truncated_share:
         found.append(f"{cell.truncated_share:.1%} of inputs cut")

@@ -8,7 +8,8 @@ from finbench.cells.key import Cell
 from finbench.leaderboard import published
 from finbench.leaderboard.pages import robustness
 from finbench.leaderboard.paired import accuracy_interval
-from finbench.leaderboard.table import Condition, Entry, accuracy, record_of, short, task_order
+from finbench.leaderboard.table import Condition, Entry, accuracy, short, task_order
+from finbench.leaderboard.training import record_of
 from finbench.leaderboard.view import View
 
 TEMPLATE = Path(__file__).with_name("page.html")

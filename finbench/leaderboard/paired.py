@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from finbench.cells.key import Cell
 from finbench.cells.store import OUTCOMES, path_of
-from finbench.leaderboard import stats
+from finbench.leaderboard import draws, exact, stats
 
 QUESTIONS = 9  # of a headline, always in the same order; the first is the one with the known defect
 
@@ -35,25 +35,39 @@ class Rows:
         """Say whether some rows share a cluster."""
         return bool(self.member.max() + 1 < len(self.member))
 
-    def counts(self, labels: tuple[str, ...]) -> stats.Floats:
-        """Return each cluster's confusion matrix, flat, (C, L * (L + 1)); without labels right and wrong, (C, 2)."""
+    def right_by_cluster(self) -> exact.Integers:
+        """Return how many rows of each cluster were answered rightly, (C,)."""
+        if not self.repeated:
+            return self.right.astype(np.int64)
+        return np.bincount(self.member, weights=self.right).astype(np.int64)
+
+    def counts(self, labels: tuple[str, ...]) -> exact.Floats:
+        """Return each cluster's confusion matrix, flat, (C, L * (L + 1))."""
         clusters = int(self.member.max()) + 1
         column, width = self._columns(labels)
         found = np.bincount(self.member * width + column, minlength=clusters * width)
         return found.reshape(clusters, width).astype(np.float64)
 
-    def kinds(self, labels: tuple[str, ...]) -> tuple[stats.Floats, npt.NDArray[np.int64]]:
+    def kinds(self, labels: tuple[str, ...]) -> tuple[exact.Floats, npt.NDArray[np.int64]]:
         """Return the different lines of `counts`, (U, K), and how often each stands there, (U,)."""
         if self.repeated:
             return np.unique(self.counts(labels), axis=0, return_counts=True)
         column, width = self._columns(labels)
-        times = np.bincount(column, minlength=width)
-        return np.eye(width)[times > 0], times[times > 0]
+        places, times = np.unique(column, return_counts=True)
+        return _units(places, width), times
+
+    def kinds_beside(self, other: "Rows", labels: tuple[str, ...]) -> tuple[exact.Floats, exact.Floats, exact.Integers]:
+        """Return the different pairs of lines of both `counts`, (U, K) each, and how often each pair stands there."""
+        if self.repeated:
+            both = np.concatenate([self.counts(labels), other.counts(labels)], axis=1)
+            kinds, times = np.unique(both, axis=0, return_counts=True)
+            return *np.split(kinds, 2, axis=1), times  # type: ignore[return-value]
+        (own, width), (others, _) = self._columns(labels), other._columns(labels)
+        codes, times = np.unique(own * width + others, return_counts=True)
+        return _units(codes // width, width), _units(codes % width, width), times
 
     def _columns(self, labels: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], int]:
         """Return each row's place in the flat confusion matrix, (N,), and the matrix's size."""
-        if not labels:
-            return np.where(self.right, 0, 1), 2
         if labels not in self._places:
             place = {label: n for n, label in enumerate(labels)}
             gold = np.array([place[label] for label in self.golds])
@@ -69,6 +83,14 @@ class Rows:
             kept.append(seen.get(cluster, 0) % QUESTIONS != 0)
             seen[cluster] = seen.get(cluster, 0) + 1
         return float(self.right[kept].mean()) if any(kept) else 0.0
+
+
+@dataclass(frozen=True)
+class Gained:
+    """By how many rows of each cluster one cell has more right than another, and which rows these are."""
+
+    ids: npt.NDArray[Any]
+    differences: exact.Integers
 
 
 @dataclass
@@ -98,30 +120,42 @@ class Outcomes:
                 self._read[digest] = Rows(ids, golds, predictions, member)
         return self._read[digest]
 
-    def accuracy(self, first: Cell, second: Cell) -> stats.Comparison | str:
+    def accuracy(self, first: Cell, second: Cell) -> exact.Comparison | str:
         """Test by how much the second is more accurate: exact McNemar, or clusters swapped where rows repeat.
 
         Returns why not, in words, where the two have not the same rows.
         """
-        a, b = self.rows(first), self.rows(second)
-        if a is None or b is None:
-            return "rows' outcomes missing"
-        if not np.array_equal(a.ids, b.ids):
-            return "other rows"
+        pair = self._pair(first, second)
+        if isinstance(pair, str):
+            return pair
+        a, b = pair
         if not a.repeated:
-            return stats.mcnemar(a.right.tolist(), b.right.tolist())
-        return stats.permutation(a.counts(()), b.counts(()), stats.accuracy_of)
+            return exact.mcnemar(a.right.tolist(), b.right.tolist())
+        return exact.swapped(b.right_by_cluster() - a.right_by_cluster(), len(a.ids))
 
-    def f1(self, first: Cell, second: Cell) -> stats.Comparison | str:
+    def f1(self, first: Cell, second: Cell) -> exact.Comparison | str:
         """Test by how much the second's weighted F1 is higher, by a permutation of clusters."""
-        a, b = self.rows(first), self.rows(second)
-        if a is None or b is None:
-            return "rows' outcomes missing"
-        if not np.array_equal(a.ids, b.ids):
-            return "other rows"
+        pair = self._pair(first, second)
+        if isinstance(pair, str):
+            return pair
         if not (labels := labels_of(first)):
             return "no classes"
-        return stats.permutation(a.counts(labels), b.counts(labels), stats.f1_of)
+        return draws.permutation(*pair[0].kinds_beside(pair[1], labels), stats.f1_of)
+
+    def gained(self, first: Cell, second: Cell) -> Gained | None:
+        """Return by how many rows of each cluster the second has more right; None where rows differ."""
+        pair = self._pair(first, second)
+        if isinstance(pair, str):
+            return None
+        return Gained(pair[0].ids, pair[1].right_by_cluster() - pair[0].right_by_cluster())
+
+    def _pair(self, first: Cell, second: Cell) -> tuple[Rows, Rows] | str:
+        """Return the rows of two cells, or in words why they cannot be compared."""
+        a, b = self.rows(first), self.rows(second)
+        if a is None or b is None:
+            return "rows' outcomes missing"
+        same = np.array_equal(a.ids, b.ids) and np.array_equal(a.member, b.member)
+        return (a, b) if same else "other rows"
 
     def f1_interval(self, cell: Cell) -> stats.Interval | None:
         """Return the clustered bootstrap interval of weighted F1; None without classes or outcomes."""
@@ -130,9 +164,10 @@ class Outcomes:
 
     def loss_interval(self, first: Cell, second: Cell) -> stats.Interval | None:
         """Return the clustered bootstrap interval of the accuracy that the second lost; None where rows differ."""
-        a, b = self.rows(first), self.rows(second)
-        if a is None or b is None or not np.array_equal(a.ids, b.ids):
+        pair = self._pair(first, second)
+        if isinstance(pair, str):
             return None
+        a, b = pair
         lost = a.right.astype(np.float64) - b.right
         columns = [np.bincount(a.member, weights=values) for values in (lost, np.ones(len(lost)))]
         kinds, times = np.unique(np.stack(columns, axis=1), axis=0, return_counts=True)
@@ -140,15 +175,23 @@ class Outcomes:
 
     def moved(self, first: Cell, second: Cell) -> tuple[int, int] | None:
         """Return how many rows the first alone and the second alone answers rightly; None where rows differ."""
-        a, b = self.rows(first), self.rows(second)
-        if a is None or b is None or not np.array_equal(a.ids, b.ids):
+        pair = self._pair(first, second)
+        if isinstance(pair, str):
             return None
+        a, b = pair
         return int((a.right & ~b.right).sum()), int((b.right & ~a.right).sum())
 
     def discordant(self, first: Cell, second: Cell) -> float | None:
         """Return the share of rows that exactly one of the two answers rightly."""
         moved, rows = self.moved(first, second), self.rows(first)
         return sum(moved) / len(rows.ids) if moved is not None and rows is not None else None
+
+
+def _units(places: npt.NDArray[np.int64], width: int) -> exact.Floats:
+    """Return a line for each place with a one there, (U, width)."""
+    lines = np.zeros((len(places), width))
+    lines[np.arange(len(places)), places] = 1.0
+    return lines
 
 
 def labels_of(cell: Cell) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from finbench.documents import read_yaml
-from finbench.leaderboard.table import markdown
+from finbench.leaderboard.markdown import markdown
 
 FOLDER = Path(__file__).parent / "reported"
 

@@ -2,8 +2,10 @@
 
 import difflib
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
+from finbench.cells.key import slug
 from finbench.cells.store import Cells
 from finbench.leaderboard.html import html_page
 from finbench.leaderboard.pages import (
@@ -63,7 +65,10 @@ def _with_way_back(text: str) -> str:
 
 
 def _task_file(name: str) -> str:
-    return f"task_{short(name)}.md"
+    """Return what a task's page is called: a name that is none for a file gets one, and a mark that keeps it apart."""
+    wanted = short(name)
+    plain = wanted if slug(wanted) == wanted else f"{slug(wanted)}-{sha256(name.encode()).hexdigest()[:8]}"
+    return f"task_{plain}.md"
 
 
 def write(pages: dict[str, str], output: Path) -> None:

@@ -1,11 +1,11 @@
-"""What a difference between two entries is worth: intervals, paired tests, corrections, ties, detectable differences.
+"""What a number is worth: intervals, spreads over seeds, detectable differences, and metrics of many matrices at once.
 
 Rows that repeat one another are no independent evidence, so everything here counts clusters: intervals take the
-effective number of rows, paired tests flip or draw whole clusters.
+effective number of rows or draw whole clusters.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -13,9 +13,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Metric = Callable[[Floats], Floats]  # (R, K) summed counts to (R,) numbers
-SEED = 20260
+from finbench.leaderboard.draws import SEED, Metric
+from finbench.leaderboard.exact import Floats
 
 
 @dataclass(frozen=True)
@@ -24,15 +23,6 @@ class Interval:
 
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A paired comparison on the same rows: how much the second is better than the first, and how surely."""
-
-    difference: float
-    p_value: float
-    method: str
 
 
 @lru_cache(maxsize=64)
@@ -58,47 +48,6 @@ def effective_n(share: float, stderr: float | None, n: int) -> float:
     if stderr == 0 or share in (0.0, 1.0):
         return float(n)
     return min(float(n), share * (1 - share) / stderr**2)
-
-
-def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> Comparison:
-    """Compare two lists of right and wrong on the same independent rows by the exact McNemar test (1947).
-
-    Of the rows that one of the two alone answers rightly, the first's are binomial with one half if they are equal.
-    """
-    a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    fewer, both = sorted((int((a & ~b).sum()), int((~a & b).sum())))
-    p_value = min(1.0, 2 * _at_most(fewer, fewer + both))
-    return Comparison(float(b.mean() - a.mean()), p_value, "exact McNemar")
-
-
-def _at_most(successes: int, trials: int) -> float:
-    """Return the probability of at most so many successes at one half each, in whole numbers up to the last division.
-
-    As scipy.special.bdtr gives it, whose import takes longer than the boards of a hundred cells.
-    """
-    ways = found = 1
-    for taken in range(successes):
-        ways = ways * (trials - taken) // (taken + 1)
-        found += ways
-    return found / (1 << trials)
-
-
-def permutation(first: Floats, second: Floats, metric: Metric, resamples: int = 999) -> Comparison:
-    """Compare two entries by a paired permutation test that swaps whole clusters between the two.
-
-    `first` and `second` hold one line a cluster: counts of what became of its rows, the same columns in both, (C, K);
-    `metric` maps summed counts (R, K) to R numbers. The p-value counts the observed arrangement as one of the draws,
-    so it is never zero (Phipson and Smyth 2010).
-    """
-    observed = float(metric(second.sum(axis=0)[None])[0] - metric(first.sum(axis=0)[None])[0])
-    gained = (first - second)[(first != second).any(axis=1)]  # (D, K): swapping equal clusters changes nothing
-    coins = np.random.default_rng(SEED).integers(0, 256, (resamples, -(-len(gained) // 8)), dtype=np.uint8)
-    swap = np.unpackbits(coins, axis=1, count=len(gained)).astype(np.float32)  # (R, D): a bit a cluster
-    # (R, K): what the second gains by the swaps and the first loses, in whole numbers, which float32 holds
-    moved = (swap @ gained.astype(np.float32)).astype(np.float64)
-    differences = metric(second.sum(axis=0) + moved) - metric(first.sum(axis=0) - moved)
-    extreme = int((np.abs(differences) >= abs(observed) - 1e-12).sum())
-    return Comparison(observed, (extreme + 1) / (resamples + 1), "paired permutation")
 
 
 def bootstrap(
@@ -155,19 +104,6 @@ def over_seeds(values: Sequence[float]) -> Spread:
     """Return mean and spread of the results that the same recipe gave with several seeds."""
     mean = float(np.mean(values))
     return Spread(mean, float(np.std(values, ddof=1)) if len(values) > 1 else None, len(values))
-
-
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values corrected for the number of comparisons (Holm 1979), by the same names.
-
-    Written out, since statsmodels' own collects garbage at every call, which takes half a second among many cells.
-    """
-    corrected: dict[str, float] = {}
-    highest = 0.0
-    for done, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
-        highest = max(highest, min(1.0, p_values[name] * (len(p_values) - done)))
-        corrected[name] = highest
-    return corrected
 
 
 def detectable_difference(discordant: float, n: float, power: float = 0.8, level: float = 0.05) -> float:

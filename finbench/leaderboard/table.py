@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from finbench.cells.key import Cell
 from finbench.cells.order import newness
-
-SHOWN = 100  # rows of a table on a page; a longer one is read by no one, and the HTML page has them all
+from finbench.leaderboard.markdown import SHOWN, markdown
+from finbench.leaderboard.training import base_of_training, record_of
 
 # Tasks in the order of the published tables; others follow by name.
 ORDER = ("fpb", "fiqa", "tfns", "nwgi", "ner", "headline", "xbrl_tags", "xbrl_values")
@@ -82,19 +82,14 @@ def trained_whole(cell: Cell) -> bool:
     return cell.adapter is not None and not cell.key.adapter
 
 
-def record_of(cell: Cell) -> Mapping[str, Any]:
-    """Return the record of the training behind the cell, empty for a bare base or an adapter of unknown making."""
-    return cell.adapter["record"] if cell.adapter else {}
-
-
 def entry_of(cell: Cell, names: Mapping[str, str]) -> Entry:
     """Return the entry that a cell belongs to; `names` are those of bases by hash."""
     key = cell.key
     model = key.engine.partition("/")[0]
     if not trained_whole(cell):
         return Entry(key.base, key.precision, model, key.adapter)
-    origin = record_of(cell).get("base") or {}
-    return Entry(names.get(origin.get("sha256", ""), Path(origin.get("id", "")).name), key.precision, model, key.base)
+    origin, sha256 = base_of_training(cell)
+    return Entry(names.get(sha256, Path(origin).name), key.precision, model, key.base)
 
 
 def task_order(name: str) -> tuple[int, str]:
@@ -171,37 +166,3 @@ def needs_head(cell: Cell) -> bool:
 def short(task: str) -> str:
     """Return a task's name without the prefix that all of them have."""
     return task.removeprefix("fin_")
-
-
-# In this order: what one makes, a later one must not read. A bare address is a link to some readers of markdown.
-HARMLESS = {
-    "&": "&amp;",
-    "<": "&lt;",
-    "|": "\\|",
-    "](": "]\\(",
-    "][": "]\\[",
-    "]:": "]\\:",
-    "://": ":&#47;&#47;",
-    "www.": "www&#46;",
-}
-
-
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]], total: int | None = None) -> str:
-    """Return the first SHOWN rows as a markdown table, their numbers as they stand, and how many of `total` more."""
-    from tabulate import tabulate  # what pandas' to_markdown calls; importing pandas takes longer than most boards
-
-    table = [[escaped(value) for value in row] for row in rows[:SHOWN]]
-    more = max(0, (total or len(rows)) - SHOWN)
-    left = f"\n\n{more} more are in [index.html](index.html)." if more else ""
-    return tabulate(table, list(columns), tablefmt="pipe", disable_numparse=True) + left
-
-
-def escaped(value: object) -> str:
-    """Return a value as a cell of a markdown table: on one line, and nothing that markdown or HTML would read.
-
-    No name, title or note becomes a link or an image, which would be fetched from whoever reads the board.
-    """
-    text = " ".join(str(value).split())
-    for sign, harmless in HARMLESS.items():
-        text = text.replace(sign, harmless)
-    return text

@@ -7,8 +7,10 @@ from pathlib import Path
 from finbench.cells.key import Cell
 from finbench.cells.store import Cells
 from finbench.leaderboard.flags import flags
+from finbench.leaderboard.gains import Gain, gains_of
+from finbench.leaderboard.markdown import escaped
 from finbench.leaderboard.paired import Outcomes
-from finbench.leaderboard.table import Condition, Found, by_condition, escaped
+from finbench.leaderboard.table import Condition, Entry, Found, by_condition, of_task
 
 NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`."
 REMARKS, NAMED = 60, 8  # on a page, and cells of each; all of them are in the HTML page
@@ -34,12 +36,20 @@ class View:
     folder: Path
     perturbed: tuple[Cell, ...] = ()
     _remarks: dict[int, list[str]] = field(default_factory=dict)
+    _gains: dict[tuple[int, str], dict[Entry, Gain]] = field(default_factory=dict)
 
     def remarks(self, cell: Cell) -> list[str]:
         """Return the flags of a cell."""
         if id(cell) not in self._remarks:  # `cells` keeps them alive, so an id stays a cell's own
             self._remarks[id(cell)] = flags(cell)
         return self._remarks[id(cell)]
+
+    def gains(self, found: Found, task: str) -> dict[Entry, Gain]:
+        """Return what the best entries of a task have over their bare bases; `found` is one of the view's own."""
+        place = id(found), task
+        if place not in self._gains:
+            self._gains[place] = gains_of(of_task(found, task), self.outcomes)
+        return self._gains[place]
 
     def sections(self, table: Callable[[Found], str]) -> str:
         """Return a table for each condition under its heading, since different conditions are not compared."""

@@ -35,7 +35,7 @@ def scored(tmp_path: Path) -> Write:
     """Return a function that writes a cell of a base, perhaps with an adapter, and its outcomes to `tmp_path/cells`."""
 
     def write(base: str, adapter: str, right: int, task: str = "fin_fpb", repeats: int = 1, **changes: Any) -> Cell:
-        outcomes = outcomes_of(answers(right), repeats)
+        outcomes = outcomes_of(changes.pop("said", None) or answers(right), repeats)
         record = changes.pop("record", {})
         matrix = confusion(GOLD, [one.prediction for one in outcomes], LABELS)
         columns = dict(zip(("precision", "recall", "f1", "support"), by_class(matrix), strict=True))

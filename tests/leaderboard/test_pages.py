@@ -107,7 +107,7 @@ def test_averages_and_their_gain_count_tasks_alike(scored: Write, pages: Callabl
     for task, bare, own in (("fin_fpb", 60, 96), ("fin_tfns", 72, 84)):
         scored("toy", "", bare, task=task)
         scored("toy", f"a-{task}", own, task=task, record={"method": "lora", "tasks": [task], "recipe": {}})
-    found = line(pages()["average.md"], "toy + lora, an adapter a task")
+    found = line(pages()["average.md"], "toy + lora, trained on the task")
     assert "0.7500" in found and "0.5500" in found and "+0.2000" in found and "2: fpb, tfns" in found
 
 

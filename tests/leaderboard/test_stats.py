@@ -21,25 +21,6 @@ def test_wilson_is_statsmodels_own() -> None:
         assert (own.low, own.high) == pytest.approx(proportion_confint(right, n, method="wilson"))
 
 
-def test_exact_mcnemar_is_a_binomial_test() -> None:
-    # Agresti, Categorical Data Analysis, table 10.1 (approval of the prime minister): 150 and 86 changed their minds
-    from scipy.stats import binomtest
-    from statsmodels.stats.contingency_tables import mcnemar
-
-    def rows(only_first: int, only_second: int, both: int, none: int) -> tuple[list[bool], list[bool]]:
-        first = [True] * (only_first + both) + [False] * (only_second + none)
-        second = [False] * only_first + [True] * (both + only_second) + [False] * none
-        return first, second
-
-    for counts in ((150, 86, 794, 570), (4, 15, 50, 20), (0, 0, 3, 3), (5, 5, 1, 1)):
-        found = stats.mcnemar(*rows(*counts))
-        table = [[counts[2], counts[0]], [counts[1], counts[3]]]
-        assert found.p_value == pytest.approx(mcnemar(table, exact=True).pvalue)
-        if counts[0] + counts[1]:
-            assert found.p_value == pytest.approx(binomtest(counts[0], counts[0] + counts[1], 0.5).pvalue)
-        assert found.difference == pytest.approx((counts[1] - counts[0]) / sum(counts))
-
-
 def counts_of(right: list[bool], clusters: list[int]) -> np.ndarray:
     found = np.zeros((max(clusters) + 1, 2))
     for one, cluster in zip(right, clusters, strict=True):
@@ -51,34 +32,6 @@ def kinds_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.unique(counts, axis=0, return_counts=True)
 
 
-def test_permutation_finds_a_difference_and_none_where_there_is_none() -> None:
-    rows = list(range(120))
-    wrong, right = counts_of([n >= 30 for n in rows], rows), counts_of([True] * 120, rows)
-    found = stats.permutation(wrong, right, stats.accuracy_of, 199)
-    assert (found.difference, found.p_value) == (pytest.approx(0.25), pytest.approx(1 / 200))
-    same = stats.permutation(wrong, wrong, stats.accuracy_of, 199)
-    assert (same.difference, same.p_value) == (0.0, 1.0)
-
-
-def test_permutation_is_the_exact_test_of_few_pairs() -> None:
-    # with m rows that differ, all one way, 2 of the 2**m swaps are as extreme: the sign test, as McNemar's
-    rows = list(range(20))
-    first, second = [n >= 6 for n in rows], [True] * 20
-    found = stats.permutation(counts_of(first, rows), counts_of(second, rows), stats.accuracy_of, 20000)
-    assert found.p_value == pytest.approx(stats.mcnemar(first, second).p_value, abs=0.004)
-
-
-def test_repeating_rows_does_not_make_a_difference_surer() -> None:
-    def p_value(times: int) -> float:
-        clusters = list(range(6)) * times
-        first, second = [n >= 4 for n in range(6)] * times, [True] * 6 * times
-        return stats.permutation(
-            counts_of(first, clusters), counts_of(second, clusters), stats.accuracy_of, 499
-        ).p_value  # fmt: skip
-
-    assert p_value(5) == p_value(1) > 0.05
-
-
 def test_f1_of_a_confusion_matrix_is_scikit_learns() -> None:
     from sklearn.metrics import accuracy_score, f1_score
 
@@ -88,33 +41,6 @@ def test_f1_of_a_confusion_matrix_is_scikit_learns() -> None:
     assert stats.accuracy_of(counts)[0] == pytest.approx(accuracy_score(gold, said))
     expected = f1_score(gold, said, labels=[0, 1, 2], average="weighted", zero_division=0)
     assert stats.f1_of(counts)[0] == pytest.approx(expected)
-
-
-def test_permutation_of_f1_is_the_exact_one_by_scikit_learn() -> None:
-    from itertools import product
-
-    from sklearn.metrics import f1_score
-
-    random = np.random.default_rng(3)
-    gold = random.integers(0, 3, 40)
-    first, second = gold.copy(), gold.copy()
-    first[:5], second[5:7] = (gold[:5] + 1) % 3, (gold[5:7] + 2) % 3  # seven rows differ: 128 arrangements
-
-    def difference(one: np.ndarray, other: np.ndarray) -> float:
-        return f1_score(gold, other, average="weighted") - f1_score(gold, one, average="weighted")
-
-    observed, swaps = difference(first, second), []
-    for swap in product((False, True), repeat=7):
-        where = np.concatenate([swap, np.zeros(33, bool)])
-        swaps.append(abs(difference(np.where(where, second, first), np.where(where, first, second))))
-    exact = np.mean([swap >= abs(observed) - 1e-12 for swap in swaps])
-
-    def counts(said: np.ndarray) -> np.ndarray:
-        return np.eye(12)[gold * 4 + said]
-
-    found = stats.permutation(counts(first), counts(second), stats.f1_of, 9999)
-    assert found.difference == pytest.approx(observed)
-    assert found.p_value == pytest.approx(exact, abs=0.01)
 
 
 def test_bootstrap_is_scipys() -> None:
@@ -131,16 +57,6 @@ def test_bootstrap_draws_clusters() -> None:
     single = stats.bootstrap(*kinds_of(counts_of(rows, list(range(90)))), stats.accuracy_of)
     repeated = stats.bootstrap(*kinds_of(counts_of(rows * 5, list(range(90)) * 5)), stats.accuracy_of)
     assert (repeated.low, repeated.high) == pytest.approx((single.low, single.high))
-
-
-def test_holm_is_the_textbook_step_down_and_statsmodels_own() -> None:
-    from statsmodels.stats.multitest import multipletests
-
-    given = {"one": 0.01, "two": 0.04, "three": 0.03, "four": 0.005}
-    corrected = stats.holm(given)
-    assert corrected == pytest.approx({"one": 0.03, "two": 0.06, "three": 0.06, "four": 0.02})
-    assert [corrected[name] for name in given] == pytest.approx(multipletests(list(given.values()), method="holm")[1])
-    assert stats.holm({}) == {}
 
 
 def test_seeds_have_a_mean_and_the_samples_deviation() -> None:

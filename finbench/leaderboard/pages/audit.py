@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from finbench.leaderboard.table import markdown, short, task_order
+from finbench.leaderboard.markdown import markdown
+from finbench.leaderboard.table import short, task_order
 from finbench.leaderboard.view import View
 
 AUDIT = "audit.json"

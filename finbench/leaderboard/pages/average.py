@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 
 from finbench.leaderboard import published, stats
+from finbench.leaderboard.markdown import SHOWN, markdown
 from finbench.leaderboard.pages.methods import by_recipe
-from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, markdown, short, task_order
+from finbench.leaderboard.table import Entry, Found, accuracy, short, task_order
 from finbench.leaderboard.view import View
 
 
 @dataclass(frozen=True)
 class Average:
-    """One line: an entry or a method with an adapter a task, over some tasks, beside the base on the same tasks."""
+    """One line: an entry, or a method with adapters trained on each task, over some tasks, beside the base on these."""
 
     name: str
     scores: dict[str, float]
@@ -62,7 +63,7 @@ def _methods(found: Found) -> list[Average]:
     }
     return [
         Average(
-            f"{base} + {method}, an adapter a task" + ("" if precision == "float32" else f" [{precision}]"),
+            f"{base} + {method}, trained on the task" + ("" if precision == "float32" else f" [{precision}]"),
             {task: stats.over_seeds(sorted(values)).mean for task, values in by_task.items()},
             {task: bare[base, precision, task] for task in by_task if (base, precision, task) in bare},
         )

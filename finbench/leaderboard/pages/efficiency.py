@@ -4,17 +4,15 @@ from collections.abc import Iterable
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import published
-from finbench.leaderboard.table import (
-    SHOWN,
-    Entry,
-    Found,
-    gibibytes,
-    headless_bases,
-    markdown,
-    matrix,
-    mebibytes,
-    record_of,
-    seconds,
+from finbench.leaderboard.markdown import SHOWN, escaped, markdown
+from finbench.leaderboard.table import Entry, Found, gibibytes, headless_bases, matrix, mebibytes, seconds
+from finbench.leaderboard.training import (
+    costs_of,
+    is_own_task,
+    names_of,
+    recipe_of,
+    tasks_of_training,
+    trained_parameters,
 )
 from finbench.leaderboard.view import View
 
@@ -48,22 +46,20 @@ def _training(found: Found) -> str:
 
 
 def _line(entry: Entry, cells: list[Cell]) -> list[str]:
-    adapter, record = cells[0].adapter or {}, record_of(cells[0])
-    resources, parameters, recipe = (record.get(name) or {} for name in ("resources", "parameters", "recipe"))
-    hours, on_gpu = resources.get("gpu_hours"), resources.get("gpu_peak_allocated_bytes")
-    own = [cell for cell in cells if cell.key.task in record.get("tasks", ())] or cells
+    costs, recipe, trained = costs_of(cells[0]), recipe_of(cells[0]), trained_parameters(cells[0])
+    own = [cell for cell in cells if is_own_task(cell)] or cells
     measured = [cell.seconds_per_row for cell in own if cell.seconds_per_row is not None]
     return [
         entry.title(),
-        adapter["method"],
-        ", ".join(task.removeprefix("fin_") for task in record.get("tasks", ())) or "–",
+        (cells[0].adapter or {})["method"],
+        names_of(tasks_of_training(cells[0])),
         f"{recipe['batch_size']} x {recipe.get('gradient_accumulation', 1)}" if "batch_size" in recipe else "–",
-        f"{parameters['trainable']:,}" if parameters else "–",
+        f"{trained:,}" if trained is not None else "–",
         mebibytes(cells[0]),
-        f"{resources['elapsed_seconds']:.0f}" if resources else "–",
-        f"{hours:.3f}" if hours else "no GPU",
-        f"{sum(on_gpu) / 2**30:.2f}" if on_gpu else "no GPU",
-        f"{resources['resident_peak_bytes'] / 2**30:.2f}" if resources else "–",
+        f"{costs.seconds:.0f}" if costs.seconds is not None else "–",
+        f"{costs.gpu_hours:.3f}" if costs.gpu_hours else "no GPU",
+        f"{costs.gpu_bytes / 2**30:.2f}" if costs.gpu_bytes else "no GPU",
+        f"{costs.resident_bytes / 2**30:.2f}" if costs.resident_bytes is not None else "–",
         f"{sum(measured) / len(measured):.4f}" if measured else "–",
     ]
 
@@ -75,4 +71,4 @@ def _machines(cells: Iterable[Cell]) -> str:
         for cell in cells
         if "machine" not in cell.missing
     }
-    return "".join(f"Scored on: {machine}.\n" for machine in sorted(seen)) + "\n" if seen else ""
+    return "".join(f"Scored on: {escaped(machine)}.\n" for machine in sorted(seen)) + "\n" if seen else ""

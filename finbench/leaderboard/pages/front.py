@@ -4,28 +4,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from finbench.cells.key import Cell
-from finbench.leaderboard import stats
+from finbench.leaderboard.chosen import LEVEL, holm
+from finbench.leaderboard.exact import Comparison
 from finbench.leaderboard.flags import with_outcomes
+from finbench.leaderboard.gains import RIVALS, Gain, pairs_among, shown_gain
+from finbench.leaderboard.markdown import escaped, markdown
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
 from finbench.leaderboard.table import (
     Entry,
     Found,
     accuracy,
     gibibytes,
-    markdown,
     mebibytes,
-    needs_head,
     of_task,
-    record_of,
     seconds,
     short,
     tasks_of,
 )
+from finbench.leaderboard.training import costs_of
 from finbench.leaderboard.view import View
 
 TITLE = "# Leaderboards"
-LEVEL = 0.05
-RIVALS = 12  # entries next to the best that are tested against it
+ABOUT = (
+    "Intervals are Wilson's at 95% on the effective number of rows (rows that repeat one another count once), each "
+    "for an entry by itself: the best of many is a little lucky. Gains and ties are tested on the same rows by exact "
+    "McNemar, or by all swaps of clusters where rows repeat. The p of a gain is corrected for all entries of the "
+    "task that the best was chosen from (Westfall and Young's smallest p, or Holm), then by Holm over the tasks of a "
+    f"table. An entry is tied with the best where p is {LEVEL} or more; the {RIVALS} next to it are tested, and p is "
+    "corrected for all pairs of the task's entries, since any might have been the best and its rival. Where so few "
+    "rows differ that no answers on them could show anything, a table says so. A constant answer is the share of the "
+    "largest class: what always saying the same would score. A bare base without a trained head cannot answer at "
+    "all, so there is nothing to gain over. Memory is the process's peak on the CPU, allocated bytes on a GPU."
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Best:
     task: str
     entry: Entry
     cell: Cell
-    gain: stats.Comparison | str
+    gain: Gain
     tied: tuple[Entry, ...]
     tested: int
 
@@ -43,7 +53,9 @@ class Best:
 def page(view: View, others: Mapping[str, str]) -> str:
     """Return the page; `others` are the titles of the other pages by file name."""
     boards, tasks = (
-        ", ".join(f"[{title}]({name})" for name, title in others.items() if name.startswith("task_") == of_task)
+        ", ".join(
+            f"[{escaped(title)}]({name})" for name, title in others.items() if name.startswith("task_") == of_task
+        )
         for of_task in (False, True)
     )
     return (
@@ -52,63 +64,36 @@ def page(view: View, others: Mapping[str, str]) -> str:
         "what to know before believing it.\n\n"
         f"- Boards: {boards}\n- Tasks: {tasks or 'none yet'}\n"
         "- Every score to sort and filter, with its proof: [index.html](index.html), to be opened in a browser\n\n"
-        f"{view.sections(lambda found: _section(found, view.outcomes))}\n\n"
-        "Intervals are Wilson's at 95% on the effective number of rows (rows that repeat one another count once). "
-        "Gains and ties are tested on the same rows by exact McNemar, or by a permutation of clusters where rows "
-        "repeat; p is corrected by Holm over the gains of a table, and over the entries tested against a task's best. "
-        f"An entry is tied with the best where the corrected p is {LEVEL} or more; the {RIVALS} next to it are "
-        "tested. A constant answer is the share of the largest class: what always saying the same would score. A bare "
-        "base without a trained head cannot answer at all, so there is nothing to gain over. Memory is the process's "
-        "peak on the CPU, allocated bytes on a GPU.\n"
+        f"{view.sections(lambda found: _section(found, view))}\n\n"
+        f"{ABOUT}\n"
         f"{view.notes()}"
     )
 
 
-def _section(found: Found, outcomes: Outcomes) -> str:
-    all_best = [best_of(found, task, outcomes) for task in tasks_of(found)]
-    measured = {one.task: one.gain.p_value for one in all_best if isinstance(one.gain, stats.Comparison)}
-    corrected = stats.holm(measured)
+def _section(found: Found, view: View) -> str:
+    all_best = [best_of(found, task, view) for task in tasks_of(found)]
+    measured = {one.task: one.gain.p_value for one in all_best if one.gain.p_value is not None}
+    corrected = holm(measured)
     columns = ["task", "best", "accuracy [95% interval]", "over its base", "tied with it", "constant answer"]
-    quality = markdown(columns, [_quality(one, corrected.get(one.task)) for one in all_best])
-    costs = [_cost(one, outcomes) for one in all_best if accuracy(one.cell)]
+    shown = [_quality(one, corrected.get(one.task), len(measured)) for one in all_best]
+    quality = markdown(columns, shown)
+    costs = [_cost(one, view.outcomes) for one in all_best if accuracy(one.cell)]
     columns = ["task", "best", "adapter", "training", "scoring", "memory", "rows (effective)", "to know"]
     return f"{quality}\n\n{markdown(columns, costs)}" if costs else quality
 
 
-def best_of(found: Found, task: str, outcomes: Outcomes) -> Best:
+def best_of(found: Found, task: str, view: View) -> Best:
     """Return the most accurate entry of a task with its tests."""
     ranked = of_task(found, task)
     (entry, cell), *rivals = ranked.items()
-    tests = {other: outcomes.accuracy(cell, rival) for other, rival in rivals[:RIVALS]}
-    p_values = {other: test.p_value for other, test in tests.items() if isinstance(test, stats.Comparison)}
-    corrected = stats.holm({str(n): p for n, p in enumerate(p_values.values())})
+    tests = {other: view.outcomes.accuracy(cell, rival) for other, rival in rivals[:RIVALS]}
+    p_values = {other: test.p_value for other, test in tests.items() if isinstance(test, Comparison)}
+    corrected = holm({str(n): p for n, p in enumerate(p_values.values())}, pairs_among(len(ranked)))
     tied = tuple(other for n, other in enumerate(p_values) if corrected[str(n)] >= LEVEL)
-    return Best(task, entry, cell, gain_of(entry, ranked, outcomes), tied, len(p_values))
+    return Best(task, entry, cell, view.gains(found, task)[entry], tied, len(p_values))
 
 
-def gain_of(entry: Entry, ranked: Mapping[Entry, Cell], outcomes: Outcomes) -> stats.Comparison | str:
-    """Return the difference to the bare base on the same rows, or in words why there is none."""
-    bare = entry.bare()
-    if not entry.adapter:
-        return "is a base"
-    if bare not in ranked:
-        return "its base cannot answer" if needs_head(ranked[entry]) else "base not scored"
-    return outcomes.accuracy(ranked[bare], ranked[entry])
-
-
-def shown_gain(gain: stats.Comparison | str, p_value: float | None) -> str:
-    """Return a gain with its corrected p-value and what that means, in words."""
-    if isinstance(gain, str) or p_value is None:
-        return str(gain)
-    p = f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
-    if p_value >= LEVEL:
-        verdict = "not shown to differ"
-    else:
-        verdict = "better" if gain.difference > 0 else "worse"
-    return f"{gain.difference:+.3f}, {verdict} (p {p})"
-
-
-def _quality(one: Best, p_value: float | None) -> list[str]:
+def _quality(one: Best, p_value: float | None, tasks: int) -> list[str]:
     interval, constant = accuracy_interval(one.cell), constant_answer(one.cell)
     if not accuracy(one.cell):
         nobody = ["no entry answers a row rightly", f"0.000 [0.000, {interval.high:.3f}]", "–", "–"]
@@ -119,7 +104,7 @@ def _quality(one: Best, p_value: float | None) -> list[str]:
         short(one.task),
         one.entry.title(),
         f"{accuracy(one.cell):.3f} [{interval.low:.3f}, {interval.high:.3f}]",
-        shown_gain(one.gain, p_value),
+        shown_gain(one.gain.test, p_value, one.gain.of * tasks),
         tied or ("none" if one.tested else "nothing to compare"),
         f"{constant:.3f}" if constant is not None else "–",
     ]
@@ -132,7 +117,7 @@ def _beside(best: Entry, other: Entry) -> str:
 
 def _cost(one: Best, outcomes: Outcomes) -> list[str]:
     cell = one.cell
-    training = record_of(cell).get("resources", {}).get("elapsed_seconds")
+    training = costs_of(cell).seconds
     return [
         short(one.task),
         one.entry.title(),

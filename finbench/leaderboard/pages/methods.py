@@ -1,11 +1,11 @@
 """Methods compared: the same recipe over its seeds on the tasks it was trained on, beside the published comparison."""
 
-import json
-
 from finbench.cells.key import Cell
 from finbench.leaderboard import published, stats
+from finbench.leaderboard.markdown import SHOWN, markdown
 from finbench.leaderboard.plots import Bar, Bars, bars
-from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, markdown, record_of, short, task_order
+from finbench.leaderboard.table import Entry, Found, accuracy, short, task_order
+from finbench.leaderboard.training import costs_of, is_own_task, recipe_without_seed, trained_parameters
 from finbench.leaderboard.view import View
 
 METRICS = {
@@ -71,24 +71,20 @@ def by_recipe(found: Found) -> dict[Group, list[Cell]]:
     """Return the cells of trained entries on their own tasks, by what they share but the seed."""
     groups: dict[Group, list[Cell]] = {}
     for (entry, task), cell in found.items():
-        record = record_of(cell)
-        if task in record.get("tasks", ()):
+        if is_own_task(cell):
             groups.setdefault(_group(entry, task, cell), []).append(cell)
     return groups
 
 
 def _group(entry: Entry, task: str, cell: Cell) -> Group:
-    recipe = {name: value for name, value in record_of(cell).get("recipe", {}).items() if name not in ("seed", "base")}
-    method = (cell.adapter or {})["method"]
-    return task, entry.base, entry.precision, method, json.dumps(recipe, sort_keys=True)
+    return task, entry.base, entry.precision, (cell.adapter or {})["method"], recipe_without_seed(cell)
 
 
 def _line(group: Group, cells: list[Cell]) -> list[str]:
     task, base, precision, method, _ = group
-    records = [record_of(cell) for cell in cells]
-    seconds = [one["resources"]["elapsed_seconds"] for one in records if one.get("resources")]
-    trained = [one["parameters"]["trainable"] for one in records if one.get("parameters")]
-    sizes = [(cell.adapter or {})["size_bytes"] / 2**20 for cell in cells]
+    seconds = [took for cell in cells if (took := costs_of(cell).seconds) is not None]
+    trained = [number for cell in cells if (number := trained_parameters(cell)) is not None]
+    sizes = [size / 2**20 for cell in cells if (size := (cell.adapter or {})["size_bytes"]) is not None]
     return [
         short(task),
         base + ("" if precision == "float32" else f" [{precision}]"),
@@ -97,7 +93,7 @@ def _line(group: Group, cells: list[Cell]) -> list[str]:
         *(_spread(cells, metric) for metric in METRICS),
         f"{trained[0]:,}" if trained else "–",
         f"{stats.over_seeds(seconds).mean:.0f}" if seconds else "–",
-        f"{stats.over_seeds(sizes).mean:.2f}",
+        f"{stats.over_seeds(sizes).mean:.2f}" if sizes else "–",
     ]
 
 

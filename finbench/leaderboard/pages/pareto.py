@@ -3,19 +3,9 @@
 from collections.abc import Mapping
 
 from finbench.cells.key import Cell
+from finbench.leaderboard.markdown import markdown
 from finbench.leaderboard.plots import Panel, Point, scatter
-from finbench.leaderboard.table import (
-    Entry,
-    Found,
-    accuracy,
-    gibibytes,
-    markdown,
-    mebibytes,
-    of_task,
-    seconds,
-    short,
-    tasks_of,
-)
+from finbench.leaderboard.table import Entry, Found, accuracy, gibibytes, mebibytes, of_task, seconds, short, tasks_of
 from finbench.leaderboard.view import View
 
 LISTED = 30  # entries of a task on the page; those on the front always

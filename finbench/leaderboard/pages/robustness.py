@@ -7,12 +7,15 @@ from finbench.cells.key import Cell, CellKey
 from finbench.cells.order import newness
 from finbench.data.perturb import PERTURBATIONS
 from finbench.leaderboard import stats
+from finbench.leaderboard.chosen import LEVEL, holm
+from finbench.leaderboard.exact import Comparison
+from finbench.leaderboard.gains import not_shown, shown_p
+from finbench.leaderboard.markdown import escaped, markdown
 from finbench.leaderboard.paired import accuracy_interval
-from finbench.leaderboard.table import Condition, Entry, accuracy, escaped, markdown, short, task_order
+from finbench.leaderboard.table import Condition, Entry, accuracy, short, task_order
 from finbench.leaderboard.view import View
 
 LISTED = 40  # entries of a task, the most accurate ones on unchanged texts
-LEVEL = 0.05
 NOTHING = (
     "No perturbed texts have been scored. A matrix asks for them with\n\n"
     f"```yaml\nperturb: [{', '.join(PERTURBATIONS)}]\n```\n"
@@ -21,20 +24,25 @@ ABOUT = (
     "Accuracy lost when the test texts are perturbed: written in lower or upper case, with two letters swapped in a "
     "tenth of the words, with numbers or tickers masked. Labels, questions, options and the shot stay. Loss is over "
     "all rows, also those whose text has nothing to change; below zero, accuracy was gained. A star marks a loss or "
-    "gain that is shown by exact McNemar, or by a permutation of clusters where rows repeat, with Holm's correction "
-    "over a task's tests. Intervals are a bootstrap of the rows' clusters at 95%. No other page counts these. A "
-    "dash was not scored, or failed: upper case takes more tokens, and the front page names what no longer fits."
+    "gain that is shown by exact McNemar, or by all swaps of clusters where rows repeat, with Holm's correction over "
+    "all of a task's results on perturbed texts. Intervals are a bootstrap of the rows' clusters at 95%. No other page "
+    "counts these. A dash was not scored, or failed: upper case takes more tokens, and the front page names what no "
+    "longer fits."
 )
 
 
 @dataclass(frozen=True)
 class Loss:
-    """One perturbed cell beside its twin on the unchanged texts, and the test between the two."""
+    """One perturbed cell beside its twin on the unchanged texts, and the test between the two.
+
+    `of` is the number of such pairs of the task: those that are listed were chosen from them.
+    """
 
     entry: Entry
     clean: Cell
     cell: Cell
-    test: stats.Comparison | str
+    test: Comparison | str
+    of: int
     interval: stats.Interval | None
     moved: tuple[int, int] | None
 
@@ -94,7 +102,7 @@ def losses_of(view: View) -> tuple[Losses, int]:
     for (condition, task), cells in sorted(by_place.items()):
         ranked = sorted(cells, key=lambda twin: (-accuracy(twins[twin][2]), twins[twin][1]))[:LISTED]
         losses.setdefault(condition, {})[task] = [
-            _loss(view, twins[twin][1], twins[twin][2], cell)
+            _loss(view, twins[twin][1], twins[twin][2], cell, sum(map(len, cells.values())))
             for twin in ranked
             for cell in sorted(cells[twin], key=lambda one: _kind_order(one.key.perturbation))
         ]
@@ -105,15 +113,15 @@ def _kind_order(kind: str) -> int:
     return PERTURBATIONS.index(kind) if kind in PERTURBATIONS else len(PERTURBATIONS)
 
 
-def _loss(view: View, entry: Entry, clean: Cell, cell: Cell) -> Loss:
+def _loss(view: View, entry: Entry, clean: Cell, cell: Cell, of: int) -> Loss:
     test, interval = view.outcomes.accuracy(clean, cell), view.outcomes.loss_interval(clean, cell)
-    return Loss(entry, clean, cell, test, interval, view.outcomes.moved(clean, cell))
+    return Loss(entry, clean, cell, test, of, interval, view.outcomes.moved(clean, cell))
 
 
 def corrected(losses: Sequence[Loss]) -> list[float | None]:
-    """Return the p-values of a task's tests, corrected together; None where there is no test."""
-    tested = {str(n): one.test.p_value for n, one in enumerate(losses) if isinstance(one.test, stats.Comparison)}
-    by_number = stats.holm(tested)
+    """Return the p-values of a task's tests, corrected for all of its pairs; None where there is no test."""
+    tested = {str(n): one.test.p_value for n, one in enumerate(losses) if isinstance(one.test, Comparison)}
+    by_number = holm(tested, max((one.of for one in losses), default=0))
     return [by_number.get(str(n)) for n in range(len(losses))]
 
 
@@ -156,12 +164,11 @@ def lost(one: Loss) -> str:
 
 def verdict(one: Loss, p_value: float | None) -> str:
     """Return in words whether anything was lost, or why that cannot be tested."""
-    if p_value is None:
+    if p_value is None or isinstance(one.test, str):
         return str(one.test)
-    p = f"p {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
     if p_value >= LEVEL:
-        return f"not shown to differ ({p})"
-    return f"{'loses' if one.value > 0 else 'gains'} ({p})"
+        return not_shown(one.test, p_value, one.of)
+    return f"{'loses' if one.value > 0 else 'gains'} ({shown_p(p_value)})"
 
 
 def flat(losses: Losses) -> Iterable[tuple[Condition, str, Loss, float | None]]:

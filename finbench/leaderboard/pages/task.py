@@ -4,11 +4,15 @@ from collections.abc import Mapping
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import stats
+from finbench.leaderboard.chosen import LEVEL, holm
+from finbench.leaderboard.exact import Comparison
 from finbench.leaderboard.flags import has_price_question
+from finbench.leaderboard.gains import RIVALS, Gain, pairs_among, shown_gain
+from finbench.leaderboard.markdown import SHOWN, escaped, markdown
 from finbench.leaderboard.pages import pairs
-from finbench.leaderboard.pages.front import RIVALS, gain_of, shown_gain
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
-from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, escaped, markdown, of_task, record_of, short
+from finbench.leaderboard.table import Entry, Found, accuracy, of_task, short
+from finbench.leaderboard.training import is_own_task
 from finbench.leaderboard.view import View
 
 DETAILED = 6  # entries whose classes and confusions are shown
@@ -19,34 +23,33 @@ def page(view: View, task: str) -> str:
 
     def section(found: Found) -> str:
         ranked = of_task(found, task)
-        return _section(ranked, view) if ranked else ""
+        return _section(ranked, view.gains(found, task), view) if ranked else ""
 
     return (
-        f"# {short(task)}\n\n{view.sections(section)}\n\n"
-        f"Accuracy with Wilson's interval, F1 with a bootstrap of clusters, both at 95%. Ranks, F1 intervals and tests "
-        f"are those of the {RIVALS} best; entries of one rank cannot be told from the first of them on these rows, "
-        "with Holm's correction over the tests against it. Pairs are tested by accuracy and, by a permutation of "
-        "clusters, by weighted F1, each corrected over its column. A dot marks an adapter that was trained on this "
-        "task.\n"
+        f"# {escaped(short(task))}\n\n{view.sections(section)}\n\n"
+        f"Accuracy with Wilson's interval, F1 with a bootstrap of clusters, both at 95% for an entry by itself. Ranks, "
+        f"F1 intervals and tests are those of the {RIVALS} best. Gains are corrected for all adapters that these were "
+        "chosen from; entries of one rank cannot be told from the first of them on these rows, corrected for all pairs "
+        "of entries. Pairs are tested by accuracy and, by a permutation of clusters, by weighted F1. Where so few rows "
+        "differ that no answers on them could show anything, it says so. A dot marks an adapter that was trained on "
+        "this task.\n"
     )
 
 
-def _section(ranked: Mapping[Entry, Cell], view: View) -> str:
+def _section(ranked: Mapping[Entry, Cell], gains: Mapping[Entry, Gain], view: View) -> str:
     outcomes = view.outcomes
     top = dict(list(ranked.items())[:RIVALS])
-    ranks = _ranks(top, outcomes)
-    gains = {entry: gain_of(entry, ranked, outcomes) for entry in top}
-    tested = {entry.title(): gain.p_value for entry, gain in gains.items() if isinstance(gain, stats.Comparison)}
-    corrected = stats.holm(tested)
+    ranks = _ranks(top, outcomes, pairs_among(len(ranked)))
     rows = []
     for entry, cell in list(ranked.items())[:SHOWN]:
-        gain = shown_gain(gains[entry], corrected.get(entry.title())) if entry in gains else "–"
+        found = gains.get(entry)
+        gain = shown_gain(found.test, found.p_value, found.of) if found else "–"
         known = "; ".join(view.remarks(cell)) or "–"
         rows.append([str(ranks.get(entry, "–")), *_line(entry, cell, entry in top, outcomes), gain, known])
     columns = ["rank", "entry", "accuracy [95%]", "weighted F1 [95%]", "macro F1", "MCC", "over its base", "to know"]
     priced = any(has_price_question(cell) for cell in top.values())
     text = f"{_about(ranked, outcomes)}\n\n{markdown(columns, rows, len(ranked))}"
-    if compared := pairs.section(top, ranked, outcomes):
+    if compared := pairs.section(top, ranked, gains, outcomes):
         text += f"\n\n{compared}"
     if priced:
         text += f"\n\n{_without_price(top, outcomes)}"
@@ -56,7 +59,7 @@ def _section(ranked: Mapping[Entry, Cell], view: View) -> str:
 
 def _line(entry: Entry, cell: Cell, is_top: bool, outcomes: Outcomes) -> list[str]:
     interval, f1 = accuracy_interval(cell), cell.metrics.get("f1_weighted")
-    own = " •" if cell.key.task in record_of(cell).get("tasks", ()) else ""
+    own = " •" if is_own_task(cell) else ""
     f1_interval = outcomes.f1_interval(cell) if is_top and f1 else None
     shown = f"{f1.value:.3f}" if f1 else "–"
     if f1_interval:
@@ -70,17 +73,17 @@ def _line(entry: Entry, cell: Cell, is_top: bool, outcomes: Outcomes) -> list[st
     ]
 
 
-def _ranks(top: Mapping[Entry, Cell], outcomes: Outcomes) -> dict[Entry, int]:
-    """Return ranks; the tests against one head of a group are corrected together."""
+def _ranks(top: Mapping[Entry, Cell], outcomes: Outcomes, pairs: int) -> dict[Entry, int]:
+    """Return ranks; the tests against one head of a group are corrected together, for `pairs` that any might be."""
     ranks: dict[Entry, int] = {}
     waiting = list(top)
     while waiting:
         head, *rest = waiting
         tests = {str(n): outcomes.accuracy(top[head], top[other]) for n, other in enumerate(rest)}
-        corrected = stats.holm({n: test.p_value for n, test in tests.items() if isinstance(test, stats.Comparison)})
+        corrected = holm({n: test.p_value for n, test in tests.items() if isinstance(test, Comparison)}, pairs)
         group = [head]
         for n, other in enumerate(rest):
-            if corrected.get(str(n), 0.0) < 0.05:
+            if corrected.get(str(n), 0.0) < LEVEL:
                 break  # a group ends at the first that differs, so that ranks follow the order
             group.append(other)
         ranks |= dict.fromkeys(group, len(ranks) + 1)
@@ -95,9 +98,11 @@ def _about(ranked: Mapping[Entry, Cell], outcomes: Outcomes) -> str:
     said = [f"{cells[0].n_rows} rows ({cells[0].n_clusters} different)"]
     said += [f"a constant answer has {constant:.3f}"] if constant is not None else []
     if len(cells) > 1 and (discordant := outcomes.discordant(cells[0], cells[1])):
-        least = stats.detectable_difference(discordant, cells[0].n_clusters)
+        level = LEVEL / pairs_among(len(cells))
+        least = stats.detectable_difference(discordant, cells[0].n_clusters, level=level)
         said.append(
-            f"the smallest difference that a test between the first two finds four times in five is {least:.3f}"
+            "the smallest difference that a test between the first two, corrected, finds four times in five is "
+            f"{least:.3f}"
         )
     text = "; ".join(said) + "."
     return text[0].upper() + text[1:]

@@ -1,6 +1,8 @@
 """Transfer: every adapter on every task that it can answer, not only on those it was trained on."""
 
-from finbench.leaderboard.table import SHOWN, Entry, Found, accuracy, markdown, record_of, short, tasks_of
+from finbench.leaderboard.markdown import SHOWN, markdown
+from finbench.leaderboard.table import Entry, Found, accuracy, short, tasks_of
+from finbench.leaderboard.training import is_own_task
 from finbench.leaderboard.view import View
 
 
@@ -26,6 +28,6 @@ def _shown(found: Found, entry: Entry, task: str) -> str:
     if cell is None:
         return "–"
     bare = found.get((entry.bare(), task))
-    own = " •" if task in record_of(cell).get("tasks", ()) else ""
+    own = " •" if is_own_task(cell) else ""
     gain = f" ({accuracy(cell) - accuracy(bare):+.3f})" if bare else ""
     return f"{accuracy(cell):.3f}{own}{gain}"
