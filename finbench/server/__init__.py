@@ -1,1 +1,1 @@
-"""Predict and serve: what a model says of a text, and how sure it is."""
+"""The web service and its page: texts in, labels out."""

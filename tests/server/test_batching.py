@@ -82,6 +82,7 @@ def test_what_one_model_raises_reaches_its_own_requests_alone() -> None:
     batcher.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_nobody_waits_for_a_dead_worker() -> None:
     model = Model()
 
