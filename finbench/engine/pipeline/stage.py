@@ -56,7 +56,10 @@ class Passed(torch.nn.Module):
 
 
 class Absent(torch.nn.Module):
-    """Stands where another stage has the embeddings: a module without weights, which PEFT may look through."""
+    """What a stage without embeddings answers who asks for them: PEFT looks through them for tied weights.
+
+    It stands nowhere in the model, since there an adapter of the embeddings would be put on it.
+    """
 
 
 class NoPositions(torch.nn.Module):
@@ -154,8 +157,12 @@ def _stage_class(whole: type, stage: int, stages: int) -> Any:
             super().__init__(config, *args, **kwargs)
             cut(self, stage, stages)
 
+        def get_input_embeddings(self) -> Any:
+            embeddings = _embeddings(self)
+            return Absent() if embeddings is None else embeddings
+
         def tie_weights(self, *args: Any, **kwargs: Any) -> None:
-            if self.lm_head is not None and not isinstance(_embeddings(self), Absent):
+            if self.lm_head is not None and _embeddings(self) is not None:
                 super().tie_weights(*args, **kwargs)
 
         def resize_token_embeddings(self, size: int) -> None:
@@ -189,10 +196,10 @@ def cut(model: Any, stage: int, stages: int) -> None:
         model.lm_head = None
     if stage > 0:
         if not (is_last and model.config.tie_word_embeddings):  # then it is the head
-            setattr(backbone, embedding, Absent())
+            setattr(backbone, embedding, None)
         if is_gpt2:
             backbone.wpe = NoPositions()
-    if model.lm_head is None or isinstance(getattr(backbone, embedding), Absent):
+    if model.lm_head is None or getattr(backbone, embedding) is None:
         model.all_tied_weights_keys = {}
 
 
