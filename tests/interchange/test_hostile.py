@@ -94,7 +94,7 @@ for _ in range(60):
 NASTY = [
     None, True, False, 0, -1, 42, 7.5, -0.0, 10**30, -(10**299), 1e308, float("nan"), float("inf"), -float("inf"), "",
     " ", "x", "NaN", "\0", "../../../x", "=1+1", "<b>", "\ud83d\ude00", "\u202e|`", "a" * 3000, "fin_fpb", [], [[]], {},
-    {"": 0}, {"a": {"b": []}}, [None, 1, "x"], deep, "def classify(", ["negative", "negative", "positive"], -5, 6, 1e-320,
+    {"": 0}, {"a": {"b": []}}, [None, 1, "x"], deep, "def classify(", ["positive", "positive"], -5, 6, 1e-320,
 ]  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def mangled(text: bytes, data: st.DataObject) -> bytes:
     )  # fmt: skip
 
 
-FUZZ = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @FUZZ
@@ -181,8 +181,6 @@ def test_a_number_that_can_be_none_is_refused(place: str, value: Any, tmp_path: 
     record = results()
     record["results"]["fin_fpb"][place] = value
     code, said = imported(tmp_path / "x", json.dumps(record).encode(), {})
-    if place == "accuracy_stderr,none" and value is True:
-        pytest.skip("true counts as 1, which is an error that lm-eval could give")
     assert code == 2 and f"results.fin_fpb.{place.partition(',')[0]}" in said and "results_x.json" in said
 
 
@@ -212,7 +210,5 @@ def test_a_share_of_the_rows_is_their_number(tmp_path: Path) -> None:
 
 def test_a_task_of_any_name_writes_nowhere_else(tmp_path: Path) -> None:
     record = json.loads(json.dumps(results()).replace("fin_fpb_gen", "fin_/../../../out"))
-    code, said = (
-        imported(tmp_path / "a" / "b", json.dumps(record).encode(), {}) if (tmp_path / "a").mkdir() is None else ()
-    )
-    assert code == 2 and "is no name of a task" in said and not (tmp_path / "a" / "b" / "cells").exists()
+    code, said = imported(tmp_path / "x", json.dumps(record).encode(), {})
+    assert code == 2 and "is no name of a task" in said and not (tmp_path / "x" / "cells").exists()
