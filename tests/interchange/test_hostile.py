@@ -117,15 +117,16 @@ def changed(tree: Any, data: st.DataObject) -> Any:
             continue
         what = data.draw(st.sampled_from(["replace", "replace", "replace", "remove", "rename", "double"]))
         if what == "replace":
-            parent[last] = data.draw(st.one_of(st.sampled_from(NASTY), st.integers(), st.floats(), st.text(max_size=8)))
+            value = data.draw(st.one_of(st.sampled_from(NASTY), st.integers(), st.floats(), st.text(max_size=8)))
+            parent[last] = deepcopy(value)
         elif what == "remove":
             del parent[last]
         elif isinstance(parent, dict):
             parent[data.draw(st.one_of(st.text(max_size=5), st.sampled_from(["fin_../x", "fin_fpb", "a/b"])))] = (
-                parent.pop(last) if what == "rename" else parent[last]
+                parent.pop(last) if what == "rename" else deepcopy(parent[last])
             )
         else:
-            parent.append(parent[last])
+            parent.append(deepcopy(parent[last]))
     return tree
 
 
