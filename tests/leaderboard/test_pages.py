@@ -196,3 +196,14 @@ def test_a_record_of_any_kind_takes_no_board_down(record: dict[str, object], sco
     scored("whole", "", 80, record={**record, "method": "full"})
     found = pages()
     assert "0.750" in line(found["task_fpb.md"], "toy + odd") and line(found["efficiency.md"], "toy + odd")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"fin_fpb": 3}', '{"fin_fpb": {}}', '{"fin_fpb": {"splits": {"test": 1}}}']
+)
+def test_a_broken_audit_takes_no_board_down(text: str, scored: Write, pages: Callable, tmp_path: Path) -> None:
+    scored("toy", "", 60)
+    (tmp_path / "audit.json").write_text(text)
+    found = pages()
+    assert "audit.json" in found["audit.md"] and "writes it anew" in found["audit.md"] and "0.500" in found["README.md"]
+    assert str(tmp_path) not in found["audit.md"]
