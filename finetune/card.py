@@ -11,6 +11,7 @@ import yaml
 
 from finbench import __version__
 from finbench.adapters.folder import WEIGHTS, weights_sha256, write_record
+from finbench.leaderboard.markdown import escaped, on_one_line
 from finetune import output, plots
 from finetune.methods import PEFT_TASK
 from finetune.recipe import Recipe
@@ -117,27 +118,15 @@ def _rows(recipe: Recipe) -> dict[str, dict[str, Any]]:
 def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
     """Return the hub's model card: a YAML header with results in model-index form, then prose and pictures."""
     base, tasks = _shown(record["base"]["id"]), ", ".join(record["tasks"])
-    name = f"{Path(base).name}-{'-'.join(record['tasks'])}-{record['method']}"
     licences = sorted({rows["licence"] for rows in record["rows"].values() if rows["licence"]})
-    header = {
-        # a folder of somebody's machine is no base on the hub
-        **({} if Path(record["base"]["id"]).is_dir() else {"base_model": base}),
-        "library_name": "transformers" if record["method"] == "full" else "peft",
-        "pipeline_tag": PIPELINES[record["task_type"]],
-        "tags": ["finance", "finbench", record["method"]],
-        "model-index": [{"name": name, "results": _results(record)}],
-    }
     resources = record["resources"]
     hours = resources["gpu_hours"]
-    lines = [
-        "---",
-        yaml.safe_dump(header, sort_keys=False).strip(),
-        "---",
+    said = [
         f"# {record['method']} on {base} for {tasks}",
         "",
         f"Made by finbench {record['finbench_version']} on {record['created']} with",
         "",
-        f"    {record['command']}",
+        f"    {on_one_line(record['command'])}",  # a block of code, in which nothing is read as markdown
         "",
         f"- {record['parameters']['trainable']:,} of {record['parameters']['total']:,} parameters trained, "
         f"{record['adapter_bytes'] / 2**20:.2f} MiB of weights, precision {record['precision']}",
@@ -157,9 +146,28 @@ def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
         "The results in the header are of rows held out of train, not of the test set. Everything else is in "
         "`finbench.json`.",
         "",
+    ]
+    lines = [
+        "---",
+        yaml.safe_dump(_header(record), sort_keys=False).strip(),
+        "---",
+        *(line if line.startswith("    ") else escaped(line) for line in said),
         *(line for picture in pictures for line in (f"![{Path(picture).stem}]({picture})", "")),
     ]
     return "\n".join(lines)
+
+
+def _header(record: dict[str, Any]) -> dict[str, Any]:
+    base = _shown(record["base"]["id"])
+    name = f"{Path(base).name}-{'-'.join(record['tasks'])}-{record['method']}"
+    return {
+        # a folder of somebody's machine is no base on the hub
+        **({} if Path(record["base"]["id"]).is_dir() else {"base_model": base}),
+        "library_name": "transformers" if record["method"] == "full" else "peft",
+        "pipeline_tag": PIPELINES[record["task_type"]],
+        "tags": ["finance", "finbench", record["method"]],
+        "model-index": [{"name": name, "results": _results(record)}],
+    }
 
 
 def _results(record: dict[str, Any]) -> list[dict[str, Any]]:

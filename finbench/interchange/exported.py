@@ -5,7 +5,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +226,25 @@ def _repository(cell: Cell) -> str:
 
 
 def _timestamp(cell: Cell) -> float:
-    return datetime.fromisoformat(cell.created).timestamp()
+    return _date(cell).timestamp()
+
+
+def _date(cell: Cell) -> datetime:
+    """Return when a cell was made, which becomes part of file names.
+
+    Raises:
+        FinbenchError: its date is none, or so far off that it cannot be counted in seconds since 1970.
+
+    """
+    try:
+        date = datetime.fromisoformat(cell.created)
+        date = (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise FinbenchError(
+            f"cells/{cell.key.stem()}.json: created is {cell.created[:60]!r}, no date as ISO 8601 has them. Score the "
+            "cell again with --redo all, or remove it."
+        ) from None
+    return date
 
 
 def _json(record: Mapping[str, Any]) -> str:
@@ -251,7 +269,7 @@ def export(cells: Sequence[Cell], kind: str, output: Path) -> list[Path]:
     if kind != "csv":
         function, file = FORMATS[kind]
         for name, group in by_model(cells).items():
-            date = max(cell.created for cell in group).partition("+")[0].replace(":", "-")
+            date = max(map(_date, group)).isoformat(timespec="seconds").partition("+")[0].replace(":", "-")
             texts[f"{name}/{file.format(date=date)}"] = function(group)
     refuse_foreign(
         output / place

@@ -1,19 +1,16 @@
 """Cells from what plain `lm_eval --output_path OUT [--log_samples]` wrote, marked with what it cannot prove."""
 
-import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from finbench.cells.key import Cell, CellKey
 from finbench.cells.store import path_of, read_cells, write_cell
 from finbench.data.perturb import NONE, key_of
-from finbench.documents import parse_json, read_text
 from finbench.errors import FinbenchError
-from finbench.records import Metric, Outcome, Row
-from finbench.runs.generated import read_samples
+from finbench.interchange.results import Result, Results, limit_of, read_results
+from finbench.records import Outcome, Row
+from finbench.runs.samples import Samples, read_samples
 
 TITLE = "Imported from lm-eval, without proof"  # a table of their own on the boards: never ranked with proven cells
 NEVER = ("source", "base_sha256", "adapter_proof", "truncated_share", "seconds_per_row", "peak_bytes", "machine", "git")
@@ -35,56 +32,67 @@ def import_results(path: Path, folder: Path) -> list[Cell]:
     Where `samples_TASK_*.jsonl` lie beside it, scores are computed from them by our rules, and rows' outcomes kept.
 
     Raises:
-        FinbenchError: the file is no such results, holds none of our tasks, or another run's cell would be lost.
+        FinbenchError: the file or its samples are no such results, hold none of our tasks, or another run's cell would
+            be lost; no cell has been written then.
 
     """
-    record = _read(path)
-    ours = [task for task, config in record["configs"].items() if _reader(config)]
-    if not ours:
-        raise FinbenchError(f"{path} holds none of finbench's tasks, only {', '.join(record['configs']) or 'nothing'}.")
+    results = read_results(path)
     stamp = path.stem.removeprefix("results_")
-    cells = []
-    for task in ours:
-        samples = path.with_name(f"samples_{task}_{stamp}.jsonl")
-        logged = _logged(samples, record["configs"][task]) if samples.is_file() else None
-        cell = _cell(record, task, logged)
+    found = []
+    for task in results.tasks:
+        samples = path.with_name(f"samples_{task.name}_{stamp}.jsonl")
+        logged = _logged(samples, task) if samples.is_file() else None
+        found.append((_cell(results, task, logged), logged))
+    for cell, _ in found:
         _keep_others(folder, cell)
+    for cell, logged in found:
         write_cell(folder, cell, logged.outcomes if logged else ())
-        cells.append(cell)
-    return cells
+    return [cell for cell, _ in found]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = parse_json(read_text(path), str(path), constants=True)
-        [record[name] for name in ("results", "configs", "versions", "n-shot", "n-samples", "config", "date")]
-    except (FinbenchError, LookupError, TypeError) as error:
-        raise FinbenchError(
-            f"{path} cannot be read as results of lm-eval ({type(error).__name__}: {error}). Give the results_*.json "
-            "that `lm_eval --output_path` wrote."
-        ) from None
-    return dict(record)
-
-
-def _reader(config: Mapping[str, Any]) -> Any:
-    """Return our reader of a task's answers; lm-eval stores the source of the function that the YAML names."""
-    from finbench.scoring.answers import READERS
-
-    named = re.match(r"def (\w+)\(", str(config.get("process_results")))
-    readers = {function.__name__: reader for function, reader in READERS.items()}
-    return readers.get(named[1]) if named and "dataset" in (config.get("dataset_kwargs") or {}) else None
-
-
-def _logged(path: Path, config: Mapping[str, Any]) -> Logged:
+def _logged(path: Path, task: Result) -> Logged:
     from finbench.data.load import rows_sha256
 
-    _, records = read_samples(path)
-    reader = _reader(config)
-    outcomes = tuple(reader(record["doc"], record["filtered_resps"]) for record in records)
-    docs = [{name: value for name, value in one["doc"].items() if name != "choices"} for one in records]
-    rows = [Row(**{**doc, "classifier_text": tuple(doc["classifier_text"])}) for doc in docs]
-    labels = records[0]["doc"]["choices"] if rows[0].label else ()
-    return Logged(outcomes, tuple(labels), rows_sha256(rows))
+    samples = read_samples(path)
+    if len(samples.records) != task.n_rows:
+        raise FinbenchError(
+            f"{path} holds {len(samples.records)} answers, and the results beside it speak of {task.n_rows}: it was "
+            "cut, or is of another run."
+        )
+    outcomes = tuple(_outcome(samples, place, task) for place in range(len(samples.records)))
+    docs = [{name: value for name, value in one["doc"].items() if name != "choices"} for one in samples.records]
+    rows = [Row(**{"text": "", **doc, "classifier_text": tuple(doc.get("classifier_text", ()))}) for doc in docs]
+    return Logged(outcomes, samples.labels, rows_sha256(rows))
+
+
+def _outcome(samples: Samples, place: int, task: Result) -> Outcome:
+    """Return what became of a row, by our reader of its answer."""
+    from finbench.scoring.answers import choose
+
+    record = samples.records[place]
+    doc, answers = record["doc"], record["filtered_resps"]
+    if task.reader is choose:
+        answers = [_log_likelihood(answer) for answer in answers]
+        fits = len(answers) == len(samples.labels) > 0 and None not in answers
+    else:
+        fits = len(answers) > 0 and isinstance(answers[0], str)
+    if not fits:
+        samples.refuse(place, f"filtered_resps are no answers to {task.name}")
+    try:
+        outcome: Outcome = task.reader({"choices": list(samples.labels), **doc}, answers)
+    except FinbenchError as error:
+        samples.refuse(place, str(error))
+    return outcome
+
+
+def _log_likelihood(answer: object) -> tuple[float, bool] | None:
+    """Return a label's log-likelihood as lm-eval logs it (as numbers, or as texts), None where it is none."""
+    if not isinstance(answer, list) or len(answer) != 2 or isinstance(answer[0], bool):
+        return None
+    try:
+        return float(answer[0]), str(answer[1]) == "True"
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _keep_others(folder: Path, cell: Cell) -> None:
@@ -97,20 +105,20 @@ def _keep_others(folder: Path, cell: Cell) -> None:
             )
 
 
-def _cell(record: Mapping[str, Any], task: str, logged: Logged | None) -> Cell:
+def _cell(results: Results, task: Result, logged: Logged | None) -> Cell:
     from finbench.runs.result import confusion_of, per_class_of
     from finbench.scoring.metrics import summarise
 
-    key = _key(record, task, logged)
+    key = _key(results, task, logged)
     outcomes, labels = (logged.outcomes, logged.labels) if logged else ((), ())
-    metrics = summarise(outcomes, labels) if logged else _metrics(record["results"][task])
-    n_rows = len(outcomes) if logged else int(record["n-samples"][task]["effective"])
+    metrics = summarise(outcomes, labels) if logged else dict(task.metrics)
+    n_rows = len(outcomes) if logged else task.n_rows
     missing = [*NEVER, *(["adapter_sha256", "adapter.record"] if key.adapter else [])]
     missing += [] if logged else ["rows_sha256", "n_clusters", "per_class", "confusion"]
     method: dict[str, Any] = {"name": key.adapter, "method": "unknown", "size_bytes": None, "record": {}}
     return Cell(
         key=key,
-        created=datetime.fromtimestamp(float(record["date"]), UTC).isoformat(timespec="seconds"),
+        created=results.created,
         title=TITLE,
         note="",
         source="imported",
@@ -126,9 +134,9 @@ def _cell(record: Mapping[str, Any], task: str, logged: Logged | None) -> Cell:
         peak_bytes=None,
         resources={},
         machine=UNKNOWN_MACHINE,
-        versions={name: str(record[f"{name.replace('-', '_')}_version"]) for name in ("lm-eval", "transformers")},
+        versions={name: _version(results, name) for name in ("lm-eval", "transformers")},
         git=None,
-        command=_command(record, task),
+        command=_command(results, task.name),
         flags={"sample_rows": False, "base_without_head": False, "trained_precision": None},
         adapter=method if key.adapter else None,
         adapter_proof=None,
@@ -136,8 +144,9 @@ def _cell(record: Mapping[str, Any], task: str, logged: Logged | None) -> Cell:
     )
 
 
-def _key(record: Mapping[str, Any], task: str, logged: Logged | None) -> CellKey:
-    config, arguments = record["config"], _arguments(record)
+def _key(results: Results, task: Result, logged: Logged | None) -> CellKey:
+    record, arguments = results.record, results.arguments
+    config, metadata = record["config"], task.config.get("metadata") or {}
     bits = next((n for n in ("8", "4") if str(arguments.get(f"load_in_{n}bit")) == "True"), None)
     dtype = str(config.get("model_dtype") or "unknown").removeprefix("torch.")
     return CellKey(
@@ -147,44 +156,28 @@ def _key(record: Mapping[str, Any], task: str, logged: Logged | None) -> CellKey
         adapter=Path(arguments.get("peft") or "").name,
         adapter_sha256=str(config.get("peft_sha") or ""),
         precision=f"{bits}bit" if bits else dtype,
-        task=task,
-        task_version=str(record["versions"].get(task) or ""),
+        task=task.name,
+        task_version=str(record["versions"].get(task.name) or ""),
         rows_sha256=logged.rows_sha256 if logged else "",
-        prompt_sha256=str((record.get("task_hashes") or {}).get(task, "")),
-        engine=f"{config['model']}/lm-eval {record.get('lm_eval_version', '')}",
-        limit=int(config["limit"]) if config.get("limit") else None,
-        clean=bool((record["configs"][task].get("metadata") or {}).get("clean")),
+        prompt_sha256=(record.get("task_hashes") or {}).get(task.name, ""),
+        engine=f"{config['model']}/lm-eval {record.get('lm_eval_version') or ''}",
+        limit=limit_of(results, task),
+        clean=bool(metadata.get("clean")),
         truncate="report" if arguments.get("truncate") == "report" or config["model"] == "hf" else "refuse",
-        num_fewshot=int(record["n-shot"].get(task) or 0),
-        perturb=key_of(str((record["configs"][task].get("metadata") or {}).get("perturb", NONE))),
+        num_fewshot=task.num_fewshot,
+        perturb=key_of(metadata.get("perturb") or NONE),
     )
 
 
-def _arguments(record: Mapping[str, Any]) -> dict[str, Any]:
-    given = record["config"].get("model_args") or {}
-    if isinstance(given, str):
-        given = dict(pair.partition("=")[::2] for pair in given.split(","))
-    if "pretrained" not in given:
-        raise FinbenchError("the results name no model (`pretrained` in model_args), so they cannot become cells.")
-    return dict(given)
+def _version(results: Results, package: str) -> str:
+    return results.record.get(f"{package.replace('-', '_')}_version") or "unknown"
 
 
-def _metrics(results: Mapping[str, Any]) -> dict[str, Metric]:
-    from finbench.scoring.for_lm_eval import name_in_cell
-
-    found = {}
-    for name, value in results.items():
-        metric, _, kind = name.partition(",")
-        if kind and isinstance(value, int | float) and not metric.endswith("_stderr"):
-            error = results.get(f"{metric}_stderr,{kind}")
-            found[name_in_cell(metric)] = Metric(float(value), float(error) if isinstance(error, int | float) else None)
-    return found
-
-
-def _command(record: Mapping[str, Any], task: str) -> str:
+def _command(results: Results, task: str) -> str:
     """Return the command as far as the results tell it, without folders of the machine."""
-    shown = ((name, value) for name, value in _arguments(record).items())
-    pairs: Sequence[str] = [
-        f"{a}={Path(v).name if isinstance(v, str) and Path(v).is_absolute() else v}" for a, v in shown
-    ]
-    return f"lm_eval --model {record['config']['model']} --model_args {','.join(pairs)} --tasks {task}"
+    pairs = [f"{name}={_without_folder(value)}" for name, value in results.arguments.items()]
+    return f"lm_eval --model {results.record['config']['model']} --model_args {','.join(pairs)} --tasks {task}"
+
+
+def _without_folder(value: object) -> object:
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

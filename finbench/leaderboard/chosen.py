@@ -12,7 +12,7 @@ from finbench.leaderboard.exact import Floats, Integers, tails
 
 LEVEL = 0.05
 MOST_DRAWS, LEAST_DRAWS, AT_ONCE = 9999, 999, 256
-WORK = 2e9  # multiplications that the draws of one table may take: a tenth of a second
+WORK = 1e9  # multiplications that the draws of one table may take: half a second
 SAME = 1 + 1e-9  # p-values that are one number, computed in another order
 
 

@@ -12,7 +12,7 @@ from finbench.leaderboard.paired import Outcomes
 from finbench.leaderboard.table import Entry, needs_head
 
 RIVALS = 12  # entries of a task that are tested: the best, and those next to it
-READ = 400  # entries whose rows are read to correct a test for having been chosen from them; more are counted only
+READ = 200  # entries whose rows are read to correct a test for having been chosen from them; more are counted only
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from finbench.documents import parse_json, read_text
 from finbench.errors import FinbenchError
 from finbench.runs.matrix import Base, Matrix
+from finbench.runs.samples import read_samples
 from finbench.scoring.compat import Answer
 
 Answers = dict[str, list[Answer]]
@@ -49,33 +49,13 @@ def logged_answers(paths: Sequence[Path]) -> Answers:
     """
     answers: Answers = {}
     for path in paths:
-        name, records = read_samples(path)
-        if not all(isinstance(record["filtered_resps"][0], str) for record in records):
+        samples = read_samples(path)
+        name, found = samples.task, [record["filtered_resps"] for record in samples.records]
+        if not all(len(one) and isinstance(one[0], str) for one in found):
             raise FinbenchError(f"{path}: {name} chose between labels, so no rule reads a text: score {name}_gen.")
-        answers.setdefault(name, []).extend(_answer(one["doc"], one["filtered_resps"][0]) for one in records)
+        docs = [record["doc"] for record in samples.records]
+        answers.setdefault(name, []).extend(_answer(doc, one[0]) for doc, one in zip(docs, found, strict=True))
     return answers
-
-
-def read_samples(path: Path) -> tuple[str, list[dict[str, Any]]]:
-    """Return the task and the records of one file of lm-eval's `--log_samples`, in the order of the rows.
-
-    Raises:
-        FinbenchError: it is no such file, or of a task that is not ours.
-
-    """
-    try:
-        lines = enumerate(read_text(path).split("\n"), start=1)
-        records = [parse_json(line, str(path), line=number, constants=True) for number, line in lines if line.strip()]
-        records.sort(key=lambda record: record["doc_id"])
-        known = [record["doc"]["cluster"] and record["filtered_resps"][0] is not None for record in records]
-    except (FinbenchError, LookupError, TypeError) as error:
-        raise FinbenchError(
-            f"{path} is no file of answers to our tasks ({type(error).__name__}: {error}). Give a samples_*.jsonl that "
-            "lm_eval --log_samples wrote for a fin_ task."
-        ) from None
-    if not known:
-        raise FinbenchError(f"{path} holds no answer.")
-    return path.name.removeprefix("samples_").rpartition("_")[0], records
 
 
 def _answer(doc: Mapping[str, Any], text: str) -> Answer:

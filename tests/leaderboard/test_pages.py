@@ -161,3 +161,49 @@ def test_what_changed_is_said(scored: Write, tmp_path: Path) -> None:
     assert len(found) == 3 and gone.name not in found
     assert any(one.startswith("new: fin_fpb | new") for one in found) and any(one.startswith("gone: ") for one in found)
     assert any("accuracy 0.5833 to 0.6667" in one and "another base" in one for one in found)
+
+
+@pytest.mark.parametrize("rows", [True, False])
+def test_an_adapter_trained_on_a_group_is_marked_on_its_tasks(rows: bool, scored: Write, pages: Callable) -> None:
+    record: dict[str, object] = {"method": "lora", "tasks": ["fin_sentiment"], "recipe": {"seed": 0}}
+    if rows:  # as finetune writes it, for groups of a user's own too
+        record |= {"tasks": ["my_group"], "rows": {"fin_fpb": {"source": "sample"}, "fin_tfns": {"source": "folder"}}}
+    for task in ("fin_fpb", "fin_tfns", "fin_ner"):
+        scored("toy", "", 60, task=task), scored("toy", "all", 90, task=task, record=record)
+    found = pages()
+    assert line(found["transfer.md"], "toy + all").count("•") == 2
+    assert "toy + all •" in line(found["task_fpb.md"], "| 1 ") and "toy + all •" in line(found["task_tfns.md"], "| 1 ")
+    assert "•" not in line(found["task_ner.md"], "toy + all")
+    assert line(found["methods.md"], "| fpb ", "lora", "0.7500") and line(found["methods.md"], "| tfns ", "lora")
+    assert "| ner " not in found["methods.md"].partition("## As published")[0]
+    assert "2: fpb, tfns" in line(found["average.md"], "toy + lora, trained on the task")
+    trained = line(found["efficiency.md"].partition("## Training")[2], "toy + all")
+    assert ("fpb, tfns" if rows else "fpb, fiqa, tfns, nwgi") in trained
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"tasks": 5, "rows": [], "resources": "x", "parameters": {"trainable": "many"}, "recipe": [], "base": 3},
+        {"tasks": [1, None], "rows": {"fin_fpb": 3}, "resources": {"elapsed_seconds": True, "gpu_hours": -1}},
+        {"tasks": "fin_fpb", "resources": {"gpu_peak_allocated_bytes": [None, "x"], "elapsed_seconds": 10**290}},
+        {"rows": {"fin_fpb": {"source": 4}}, "parameters": {"trainable": 10**290}, "recipe": {"batch_size": {"a": []}}},
+        {"method": [], "task_type": {}, "base": {"id": 1, "sha256": []}, "command": {"a": 1}},
+    ],
+)
+def test_a_record_of_any_kind_takes_no_board_down(record: dict[str, object], scored: Write, pages: Callable) -> None:
+    scored("toy", "", 60), scored("toy", "odd", 90, record={**record, "method": "lora"})
+    scored("whole", "", 80, record={**record, "method": "full"})
+    found = pages()
+    assert "0.750" in line(found["task_fpb.md"], "toy + odd") and line(found["efficiency.md"], "toy + odd")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"fin_fpb": 3}', '{"fin_fpb": {}}', '{"fin_fpb": {"splits": {"test": 1}}}']
+)
+def test_a_broken_audit_takes_no_board_down(text: str, scored: Write, pages: Callable, tmp_path: Path) -> None:
+    scored("toy", "", 60)
+    (tmp_path / "audit.json").write_text(text)
+    found = pages()
+    assert "audit.json" in found["audit.md"] and "writes it anew" in found["audit.md"] and "0.500" in found["README.md"]
+    assert str(tmp_path) not in found["audit.md"]

@@ -1,13 +1,34 @@
 """The data audit: what the rows of each task can and cannot tell, from `audit.json` beside the cells' folder."""
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
-from finbench.leaderboard.markdown import markdown
+from finbench.cells.schema import problems
+from finbench.documents import parse_json, read_text
+from finbench.errors import FinbenchError
+from finbench.leaderboard.markdown import escaped, markdown
 from finbench.leaderboard.table import short, task_order
 from finbench.leaderboard.view import View
 
 AUDIT = "audit.json"
+OBJECT: Mapping[str, Any] = {"type": "object"}
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": {
+        "type": "object",
+        "required": ["splits"],
+        "properties": {
+            "splits": {
+                "type": "object",
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": {"largest_share": {"type": ["number", "null"]}, "classes": OBJECT},
+                },
+            },
+            **dict.fromkeys(("used", "exact", "near", "dropped"), OBJECT),
+        },
+    },
+}
 
 
 def page(view: View) -> str:
@@ -15,7 +36,12 @@ def page(view: View) -> str:
     path = view.folder.parent / AUDIT
     if not path.is_file():
         return f"# Data audit\n\nThere is none yet: `finbench data audit` writes `{AUDIT}`.\n"
-    audit: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        audit = parse_json(read_text(path), AUDIT)  # a page names no folder of this machine
+    except FinbenchError as error:
+        return _broken(str(error))
+    if wrong := next(problems(audit, SCHEMA), ""):
+        return _broken(f"{AUDIT}: {wrong}.")
     tasks = sorted(audit, key=task_order)
     columns = [
         "task",
@@ -33,6 +59,11 @@ def page(view: View) -> str:
         "another label, are left out of train; what stands in both is counted as published.\n\n"
         f"## Classes\n\n{markdown(labels, [line for task in tasks for line in _classes(task, audit[task])])}\n"
     )
+
+
+def _broken(problem: str) -> str:
+    """Return the page of a file that is no audit: the boards are about cells, and stand without it."""
+    return f"# Data audit\n\n{escaped(problem)} `finbench data audit` writes it anew.\n"
 
 
 def _line(task: str, found: dict[str, Any]) -> list[str]:
