@@ -85,3 +85,13 @@ def test_the_key_is_another_and_old_ones_keep_their_names(scored: Write) -> None
     changed = replace(plain, perturb="typos/1")
     assert changed.digest() != plain.digest() and changed.title() == "fin_fpb | toy + a | perturbed: typos"
     assert replace(changed, perturb="typos/2").digest() != changed.digest()
+
+
+def test_a_large_loss_is_shown_among_however_many_tests(scored: Write, pages: Callable) -> None:
+    for n in range(17):  # 51 pairs: 999 draws of swaps could show none of them
+        scored("toy", f"a{n:02}", 120, repeats=4)
+        for kind in ("lower/1", "upper/1", "typos/1"):
+            scored("toy", f"a{n:02}", 53 if n == 0 else 120, perturb=kind, perturbed_share=1.0, repeats=4)
+    page = pages()["robustness.md"]
+    assert line(page, "toy + a00", "1.000", "0.558 *").count("*") == 3
+    assert "loses (p &lt; 0.001)" in line(page, "toy + a00", "| typos ")
