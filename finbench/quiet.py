@@ -172,6 +172,7 @@ def _say(bar: Any) -> None:
     """Write how far a bar is, as a line."""
     bar.said = time.monotonic()
     known = "{n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}]" if bar.total else "{n_fmt} {unit} [{elapsed}]"
-    line = bar.format_meter(**{**bar.format_dict, "bar_format": "{desc}" + known, "ncols": None})
+    name = f"{bar.desc.rstrip(': ')}: " if bar.desc else ""
+    line = name + bar.format_meter(**{**bar.format_dict, "prefix": "", "bar_format": known, "ncols": None})
     bar.log.write(f"{line.strip()}\n")
     bar.log.flush()
