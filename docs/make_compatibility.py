@@ -1,4 +1,7 @@
-"""Writes `docs/compatibility.md` from `finbench/window.yaml`: `python docs/make_compatibility.py`."""
+"""Writes `docs/compatibility.md` from `finbench/window.yaml`: `python docs/make_compatibility.py`.
+
+With `--check` nothing is written, and it ends with 1 where the page is not that of the window.
+"""
 
 import sys
 from pathlib import Path
@@ -47,4 +50,8 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    if sys.argv[1:] == ["--check"]:
+        if PAGE.read_text(encoding="utf-8") != page():
+            sys.exit(f"{PAGE.name} is not that of window.yaml: run `python docs/make_compatibility.py`.")
+    else:
+        PAGE.write_text(page(), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,12 +23,21 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Yield what is found, as it is found."""
-    yield from releases()
-    yield hook()
-    yield from fast_paths()
-    yield from devices()
-    yield rows()
+    """Yield what is found, as it is found; a library that cannot even be imported is a finding too."""
+    groups = (("releases", releases), ("hook", hook), ("fast paths", fast_paths), ("devices", devices), ("rows", rows))
+    for name, look in groups:
+        yield from _guarded(name, look)
+
+
+def _guarded(group: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except Exception as error:  # whatever a broken library raises is what this is for
+        yield Finding(group, "what could be seen", "bad", _in_a_line(error))
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def releases() -> Iterator[Finding]:
@@ -51,19 +60,34 @@ def releases() -> Iterator[Finding]:
             yield Finding("releases", one.what, "note", text)
 
 
-def hook() -> Finding:
+def hook() -> Iterator[Finding]:
     """Say whether plain `lm_eval` sees the tasks, and why not."""
     place = ("hook", "plain lm_eval")
     if os.environ.get("FINBENCH_AUTOLOAD") == "0":
-        return Finding(*place, "note", "switched off by FINBENCH_AUTOLOAD=0: lm_eval does not see finbench's tasks")
-    if "finbench.autoload" in sys.modules and any("finbench" in getattr(f, "__module__", "") for f in sys.meta_path):
-        return Finding(*place, "good", "sees the tasks and model types")
-    return Finding(
-        *place,
-        "bad",
-        "no start-up hook in this environment, so lm_eval does not see the tasks: install finbench into it "
-        "(pip install .), a folder on PYTHONPATH alone is not enough",
-    )
+        yield Finding(*place, "note", "switched off by FINBENCH_AUTOLOAD=0: lm_eval does not see finbench's tasks")
+    elif not any("finbench" in getattr(finder, "__module__", "") for finder in sys.meta_path):
+        yield Finding(
+            *place,
+            "bad",
+            "no start-up hook in this environment, so lm_eval does not see the tasks: install finbench into it "
+            "(pip install .), a folder on PYTHONPATH alone is not enough",
+        )
+    elif unseen := _unseen():
+        text = f"the hook is in place, but lm_eval does not see {' and '.join(unseen)}: report it with this output"
+        yield Finding(*place, "bad", text)
+    else:
+        yield Finding(*place, "good", "sees the tasks and model types")
+
+
+def _unseen() -> list[str]:
+    """Return what `lm_eval` does not find in this process, though the hook is there."""
+    import lm_eval.models  # noqa: F401  # where model types are registered
+    from lm_eval.api.registry import MODEL_REGISTRY
+    from lm_eval.tasks import TaskManager
+
+    task, types = "fin_fpb", ("hf-fast", "hf-classifier")
+    seen = set(TaskManager().match_tasks([task])) | set(MODEL_REGISTRY)
+    return [name for name in (task, *types) if name not in seen]
 
 
 def fast_paths() -> Iterator[Finding]:
@@ -72,7 +96,7 @@ def fast_paths() -> Iterator[Finding]:
         try:
             reason = trial()
         except Exception as error:  # whatever a library raises is what this is for
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            reason = _in_a_line(error)
         yield Finding("fast paths", name, "bad" if reason else "good", reason or "works")
 
 
@@ -93,7 +117,7 @@ def devices() -> Iterator[Finding]:
         yield Finding("devices", "accelerator", "note", "none that torch sees")
 
 
-def rows() -> Finding:
+def rows() -> Iterator[Finding]:
     """Say where rows come from, and whether they are there; nothing is downloaded."""
     from pathlib import Path
 
@@ -103,7 +127,8 @@ def rows() -> Finding:
 
     kind, place = chosen_source()
     if kind == "sample":
-        return Finding("rows", "FINBENCH_DATA", "note", "bundled sample rows, whose scores are no real scores")
+        yield Finding("rows", "FINBENCH_DATA", "note", "bundled sample rows, whose scores are no real scores")
+        return
     lacking = []
     for name in DATASETS:
         dataset = find(name)
@@ -116,9 +141,10 @@ def rows() -> Finding:
             lacking.append(name)
     where = f"the folder {place}" if kind == "folder" else "the hub"
     if not lacking:
-        return Finding("rows", "FINBENCH_DATA", "good", f"{where}; files of all datasets are there")
+        yield Finding("rows", "FINBENCH_DATA", "good", f"{where}; files of all datasets are there")
+        return
     text = f"{where}; {'not there' if kind == 'folder' else 'not yet in its cache'}: {', '.join(lacking)}"
-    return Finding("rows", "FINBENCH_DATA", "note", text)
+    yield Finding("rows", "FINBENCH_DATA", "note", text)
 
 
 def _is_cached(repo: str, revision: str, files: tuple[str, ...]) -> bool:

@@ -1,6 +1,5 @@
 """`finbench doctor` in a process of its own, and the window that it, the docs and the packaging read."""
 
-import importlib.util
 import json
 import os
 import re
@@ -55,17 +54,40 @@ def test_what_does_not_work_is_said_and_ends_with_1(
 def test_a_missing_folder_of_rows_is_told(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FINBENCH_DATA", str(tmp_path))
-        assert findings.rows().text == (
+        assert next(findings.rows()).text == (
             f"the folder {tmp_path}; not there: fpb, fiqa, tfns, nwgi, nwgi7, headline, ner, xbrl_tags, xbrl_values"
         )
 
 
 def test_the_hook_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FINBENCH_AUTOLOAD", "0")
-    assert findings.hook().judgement == "note"
+    assert next(findings.hook()).judgement == "note"
     monkeypatch.delenv("FINBENCH_AUTOLOAD")
     monkeypatch.setattr(sys, "meta_path", [])
-    assert findings.hook().judgement == "bad" and "pip install" in findings.hook().text
+    found = next(findings.hook())
+    assert found.judgement == "bad" and "pip install" in found.text
+
+
+def test_a_hook_that_lm_eval_does_not_heed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    import lm_eval.tasks
+
+    assert findings._unseen() == []
+    monkeypatch.setattr(lm_eval.tasks.TaskManager, "match_tasks", lambda *_: [])
+    assert findings._unseen() == ["fin_fpb"]
+    found = next(findings.hook())
+    assert found.judgement == "bad" and "does not see fin_fpb" in found.text
+
+
+@pytest.mark.parametrize("library", ["torch", "transformers", "packaging"])
+def test_a_library_that_cannot_be_imported_is_a_finding(library: str, tmp_path: Path) -> None:
+    (tmp_path / library).mkdir()
+    (tmp_path / library / "__init__.py").write_text("raise OSError('libcudart.so.13: cannot open')")
+    done = doctor(tmp_path, "--json", FINBENCH_DATA="sample", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    report = json.loads(done.stdout)
+    bad = {one["text"] for one in report["findings"] if one["judgement"] == "bad"}
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "OSError: libcudart.so.13: cannot open" in bad
+    assert {one["group"] for one in report["findings"]} == {"releases", "hook", "fast paths", "devices", "rows"}
 
 
 @pytest.mark.parametrize(
@@ -112,8 +134,7 @@ def test_the_oldest_environment_has_the_floors() -> None:
 
 
 def test_the_page_is_that_of_the_window() -> None:
-    spec = importlib.util.spec_from_file_location("make_compatibility", ROOT / "docs" / "make_compatibility.py")
-    assert spec is not None and spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    assert made.PAGE.read_text(encoding="utf-8") == made.page(), "run `python docs/make_compatibility.py`"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "make_compatibility.py"), "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
