@@ -15,6 +15,7 @@ import pytest
 from finbench.cells import store
 from finbench.cells.store import Unwritable, read_cells
 from finbench.cli import main
+from finbench.errors import FinbenchError
 from tests.conftest import build_model
 
 MATRIX = """\
@@ -36,6 +37,7 @@ def score(self, lm):
     return real(self, lm)
 ScoredTask.score = score
 from finbench.cli import main
+from finbench.errors import FinbenchError
 raise SystemExit(main(sys.argv[2:]))
 """
 
@@ -164,8 +166,10 @@ def test_a_failure_that_cannot_be_kept_ends_the_run_in_one_line(
     def fails(*_: object) -> None:
         raise Unwritable("the disk is full.")
 
-    text = matrix.read_text().replace("limit: 8", "limit: 8\ntruncate: refuse").replace("fin_fpb", "fin_xbrl_values")
-    (tmp_path / "m.yaml").write_text(text)
+    def broken(*_: object) -> None:
+        raise FinbenchError("the base cannot be loaded.")
+
+    monkeypatch.setattr("finbench.runs.bases.loaded.load_base", broken)
     monkeypatch.setattr(execute, "write_failure", fails)
-    assert main(["run", str(tmp_path / "m.yaml"), "--cells", str(tmp_path / "cells")]) == 2
+    assert main(["run", str(matrix), "--cells", str(tmp_path / "cells")]) == 2
     assert "finbench run: the disk is full. The run stops: 0 cells are done" in capsys.readouterr().err
