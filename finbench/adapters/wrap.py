@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from finbench.adapters.folder import WEIGHTS
+from finbench.adapters.folder import CONFIG, WEIGHTS
+from finbench.documents import read_json
 from finbench.errors import FinbenchError
 from finbench.hf.prompts import connect
 
@@ -26,15 +27,35 @@ def wrap(model: Any, folder: Path, trainable: bool = False) -> Any:
     """
     from peft import PeftModel
 
-    from finbench.adapters.bottleneck.model import register
-
-    register()
+    check_known(folder)
     with _one_line(folder), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Found missing adapter keys")  # `check_whole` names them
+        warnings.filterwarnings("ignore", message="Unexpected keyword arguments")  # unset, as `check_known` has seen
         wrapped = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     check_whole(wrapped, folder)
     connect(wrapped)
     return wrapped if trainable else wrapped.eval()
+
+
+def check_known(folder: Path) -> None:
+    """Refuse an adapter of a type or with settings that the installed PEFT does not know: a later one saved it.
+
+    Raises:
+        FinbenchError: this PEFT would leave out what the adapter needs.
+
+    """
+    import peft
+
+    from finbench.adapters.bottleneck.model import register
+    from finbench.hf.peft_types import unknown_to_peft
+
+    register()
+    settings = read_json(folder / CONFIG)
+    if unknown := unknown_to_peft(settings):
+        raise FinbenchError(
+            f"the adapter in {folder}, saved by PEFT {settings.get('peft_version', 'of an unknown release')}, has what "
+            f"PEFT {peft.__version__} here does not know: {', '.join(unknown)[:200]}. Upgrade it: pip install -U peft"
+        )
 
 
 def check_whole(wrapped: Any, folder: Path) -> None:

@@ -16,7 +16,7 @@ from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, po
 from tqdm import tqdm
 
 from finbench.adapters.folder import read_adapter
-from finbench.adapters.wrap import check_whole
+from finbench.adapters.wrap import check_known, check_whole
 from finbench.engine.generate import Generator
 from finbench.engine.likelihood import Query, Scorer, paying_tokens, token_budget
 from finbench.engine.model import SharedModel
@@ -117,6 +117,8 @@ class FastLM(HFLM):
                 )
             settings = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith(("bnb_", "llm_int8_"))}
             quantization_config = bits_config(load_in_8bit, load_in_4bit, settings)
+        if kwargs.get("peft"):
+            check_known(read_adapter(kwargs["peft"]).path)
         super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
         keep_layout(self.model)
         if kwargs.get("peft"):

@@ -2,13 +2,16 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
 
 from finbench.adapters.base_hash import base_sha256
 from finbench.adapters.folder import RECORD, WEIGHTS, hash_adapter, match_base, read_adapter, write_record
+from finbench.adapters.wrap import wrap
 from finbench.errors import FinbenchError
+from finbench.models.fast import FastLM
 
 LABELS = ["negative", "neutral", "positive"]
 
@@ -160,3 +163,37 @@ def test_what_is_no_base_is_named(tmp_path: Path) -> None:
         base_sha256(str(tmp_path))
     with pytest.raises(FinbenchError, match="cannot be had from the hub or its cache"):
         base_sha256("owner/unknown")
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({"warp_config": {"speed": 3}}, "warp_config {'speed': 3}"),
+        ({"warp_factor": 3.5, "warp_unset": None, "warp_off": False}, "does not know: warp_factor 3.5. Upgrade"),
+        ({"peft_type": "WARP"}, "peft_type WARP"),
+    ],
+)
+@pytest.mark.parametrize("by", ["hf-fast", "put on"])
+def test_what_a_later_peft_saved_is_refused(
+    folder: Path, gpt2: Path, later: dict[str, object], said: str, by: str
+) -> None:
+    """PEFT itself would warn, leave the settings out, and score another adapter."""
+    from transformers import AutoModelForCausalLM
+
+    change(folder / "adapter_config.json", peft_version="9.9.0", **later)
+    with pytest.raises(FinbenchError, match="saved by PEFT 9.9.0") as caught:
+        if by == "hf-fast":
+            FastLM(str(gpt2), peft=str(folder), device="cpu", batch_size=1)
+        else:
+            wrap(AutoModelForCausalLM.from_pretrained(gpt2), folder)
+    assert said in str(caught.value) and "pip install -U peft" in str(caught.value)
+
+
+def test_settings_of_a_later_peft_that_are_unset_do_not_matter(folder: Path, gpt2: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    change(folder / "adapter_config.json", warp_config=None, warp_on=False, warp_sites=[])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Unexpected keyword")
+        wrapped = wrap(AutoModelForCausalLM.from_pretrained(gpt2), folder)
+    assert wrapped.peft_config["default"].r == 2

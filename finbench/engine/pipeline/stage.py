@@ -212,6 +212,10 @@ def put_on(model: Any, adapter: str) -> tuple[Any, set[str]]:
     """Return a stage's model with the part of an adapter that is its own, and the names of that part's weights."""
     from peft import PeftModel, get_peft_model_state_dict
 
+    from finbench.adapters.folder import read_adapter
+    from finbench.adapters.wrap import check_known
+
+    check_known(Path(read_adapter(adapter).path))
     try:
         wrapped = PeftModel.from_pretrained(model, adapter).eval()
     except ValueError as error:
