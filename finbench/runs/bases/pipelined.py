@@ -12,6 +12,7 @@ from finbench.engine.pipeline.model import Pipeline
 from finbench.engine.pipeline.stage import Relay, put_on, weights_of
 from finbench.engine.prefix import chain, sort_rows
 from finbench.errors import FinbenchError
+from finbench.runs.bases.settings import causal_settings
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.monitor import Monitor, merge
 
@@ -30,7 +31,6 @@ class PipelinedBase:
 
     def _load(self) -> None:
         from finbench.models.fast import FastLM
-        from finbench.runs.bases.loaded import causal_settings
 
         settings = causal_settings(self._base, self._matrix)
         lm = FastLM(**settings, truncate=self._matrix.truncate, pipeline=self._base.pipeline)
