@@ -19,8 +19,10 @@ AUTO_CLASS = {
 }
 
 
-def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
-    """Return the base, with a head for the labels where there are any, and its tokenizer, on this process's device.
+def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any, tuple[str, ...]]:
+    """Return the base, its tokenizer, and the modules of its new head that PEFT would not save by itself.
+
+    The base has a head for the labels where there are any, and lies on this process's device.
 
     Raises:
         FinbenchError: the weights cannot be had, or the device cannot train at the recipe's precision.
@@ -31,7 +33,9 @@ def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
     where = (recipe.base, recipe.revision, recipe.trust_remote_code)
     tokenizer = load_tokenizer(*where)
     named = load_config(*where).id2label
-    model = load_model(AUTO_CLASS[recipe.task_type], *where, **_options(recipe, labels))
+    options = _options(recipe, labels)
+    model, info = load_model(AUTO_CLASS[recipe.task_type], *where, output_loading_info=True, **options)
+    lacking = {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
     if labels:
         _order_head(model, named, labels)
     if tokenizer.pad_token_id is None:
@@ -39,7 +43,26 @@ def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any]:
     if model.config.get_text_config().pad_token_id is None:
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     # what is split goes to the devices part by part
-    return (model if recipe.bits or split.splits_weights() else model.to(_device())), tokenizer
+    placed = model if recipe.bits or split.splits_weights() else model.to(_device())
+    return placed, tokenizer, _new_modules(model, lacking, recipe) if labels else ()
+
+
+def _new_modules(model: Any, lacking: set[str], recipe: Recipe) -> tuple[str, ...]:
+    """Return the modules of a classifier that its base lacks, but for those that PEFT saves by their names.
+
+    Raises:
+        FinbenchError: the base lacks weights of its own layers, which no adapter would bring.
+
+    """
+    new = {name.rpartition(".")[0] for name in lacking}
+    inside = {name for name in new if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name}
+    if inside and recipe.method != "full":
+        raise FinbenchError(
+            f"{recipe.base!r} lacks weights of its own layers ({', '.join(sorted(inside)[:4])}), which would be random "
+            "numbers at every load: give a whole checkpoint, or train it with method: full."
+        )
+    known = {name for name in new if any(part.endswith(("classifier", "score")) for part in name.split("."))}
+    return tuple(sorted(new - inside - known))
 
 
 def _device() -> torch.device:

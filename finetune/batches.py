@@ -11,13 +11,17 @@ from finetune.shared_prefix import shared_batch
 
 
 def collate(
-    rows: Sequence[dict[str, Any]], pad_token_id: int, labels: Sequence[str], shares: bool = False
+    rows: Sequence[dict[str, Any]],
+    pad_token_id: int,
+    labels: Sequence[str],
+    shares: bool = False,
+    side: str = "right",
 ) -> dict[str, Any]:
     """Return a batch: `input_ids` and `attention_mask` (B, T), and `labels` (B,) classes or (B, T) next tokens.
 
     For causal rows the last token is a target only, so T is what scoring would send; -100 stands where no answer is
     read, and for a whole row that only fills up a batch. With `shares`, causal rows whose common prefix is worth it
-    come as `shared_batch` has them.
+    come as `shared_batch` has them. Rows of classes are filled up on that `side`.
     """
     examples: list[Example] = [row["example"] for row in rows]
     causal = not labels
@@ -25,8 +29,8 @@ def collate(
         return batch
     inputs = [example.input_ids[:-1] if causal else example.input_ids for example in examples]
     batch = {
-        "input_ids": _padded(inputs, pad_token_id),
-        "attention_mask": _padded([(1,) * len(ids) for ids in inputs], 0),
+        "input_ids": _padded(inputs, pad_token_id, side),
+        "attention_mask": _padded([(1,) * len(ids) for ids in inputs], 0, side),
     }
     if causal:
         targets = [
@@ -37,7 +41,7 @@ def collate(
         batch["labels"][[bool(row["fills"]) for row in rows]] = -100
         return batch
     if examples[0].token_type_ids:
-        batch["token_type_ids"] = _padded([example.token_type_ids for example in examples], 0)
+        batch["token_type_ids"] = _padded([example.token_type_ids for example in examples], 0, side)
     classes = [-100 if row["fills"] else labels.index(row["example"].label) for row in rows]
     batch["labels"] = torch.tensor(classes)
     return batch
@@ -58,9 +62,12 @@ def collate_seq2seq(rows: Sequence[dict[str, Any]], pad_token_id: int) -> dict[s
     }
 
 
-def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+def _padded(rows: Sequence[Sequence[int]], value: int, side: str = "right") -> torch.Tensor:
     longest = max(len(row) for row in rows)
-    return torch.tensor([[*row, *([value] * (longest - len(row)))] for row in rows])
+    fillings = [[value] * (longest - len(row)) for row in rows]
+    if side == "left":
+        return torch.tensor([[*filling, *row] for row, filling in zip(rows, fillings, strict=True)])
+    return torch.tensor([[*row, *filling] for row, filling in zip(rows, fillings, strict=True)])
 
 
 class LengthGroupedOrder(torch.utils.data.Sampler[int]):

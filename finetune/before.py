@@ -71,6 +71,22 @@ def check_examples(recipe: Recipe, found: Examples, labels: Sequence[str]) -> No
         logger.warning("no class has rows enough to validate by: the last weights are kept, not the best")
 
 
+def check_padding(recipe: Recipe, side: str) -> str:
+    """Return the side on which rows are filled up; refuse batches of a model to which no side is alike.
+
+    Raises:
+        FinbenchError: rows would be trained otherwise than they are scored.
+
+    """
+    if not side and recipe.batch_size > 1:
+        raise FinbenchError(
+            f"recipe: batch_size {recipe.batch_size}: with method {recipe.method} this base's head sees what fills up "
+            "the shorter rows of a batch, on whichever side it stands. Set batch_size: 1 (gradient_accumulation makes "
+            "up for it), or choose another method."
+        )
+    return side or "right"
+
+
 def check_disk(recipe: Recipe, folder: Path, counts: Mapping[str, int], rows: int) -> None:
     """Refuse a disk without room for the checkpoints that lie there at once, and for the result.
 

@@ -67,7 +67,7 @@ class RecipeTrainer(Trainer):
         labels = inputs.pop("labels")
         if "groups" in inputs:
             logits = model(**inputs)  # (N, V)
-        elif self.model.config.is_encoder_decoder:
+        elif labels.dim() == 2 and self.model.config.is_encoder_decoder:
             logits = model(**inputs, labels=labels).logits.flatten(0, 1)  # (B * K, V)
             labels = labels.flatten()
         elif labels.dim() == 2:
@@ -90,12 +90,24 @@ class RecipeTrainer(Trainer):
         shift = virtual_tokens(bare) if embeds_in_front(bare) else 0
         return logits_at(model, inputs, read + shift, arguments=self._takes)
 
+    def try_batch(self) -> None:
+        """Run two rows forward and back and forget it: random numbers and gradients are as before."""
+        rows = [self.train_dataset[place] for place in range(min(2, len(self.train_dataset)))]
+        training = self.model.training
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), self.accelerator.autocast():
+            self.model.train()
+            self.compute_loss(self.model, self._prepare_inputs(self.data_collator(rows))).backward()
+        self.model.zero_grad(set_to_none=True)
+        self.model.train(training)
+
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
         """Score the validation rows as a run scores test rows."""
         finite.check(self.model, self.state.global_step)
         training = self.model.training
         self.model.eval()
-        found = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}
+        with self.accelerator.autocast():  # what is trained is in float32, the rest may not be
+            found = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}
         self.model.train(training)
         self.log(dict(found))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)

@@ -43,6 +43,7 @@ class Recipe:
     dropout: float
     bias: Literal["none", "all", "lora_only"]
     target_modules: tuple[str, ...] | None
+    modules_to_save: tuple[str, ...] | None
     num_virtual_tokens: int
     prefix_projection: bool
     encoder_hidden_size: int | None

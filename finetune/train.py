@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 from transformers import TrainingArguments, set_seed
 
+from finbench.documents import read_json
 from finbench.errors import FinbenchError
+from finbench.hf.wrapped import base_of
 from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
 from finbench.runs.monitor import Monitor, merge
@@ -24,6 +26,7 @@ from finetune.base import load_base
 from finetune.batches import collate, collate_seq2seq
 from finetune.examples import Example, Examples
 from finetune.loop import CHECKPOINTING, RecipeTrainer, Rows
+from finetune.methods.support import check_continues
 from finetune.recipe import Recipe
 from finetune.shared_prefix import install, why_plain
 from finetune.validate import Validation
@@ -69,8 +72,8 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     labels = making.head_labels(tasks) if recipe.task_type == "classifier" else ()
     before.check_metric(recipe.best_by, "recipe: best_by", tasks)
-    model, tokenizer = load_base(recipe, labels)
-    model = _with_method(model, recipe)
+    model, tokenizer, new = load_base(recipe, labels)
+    model = _with_method(model, replace(recipe, modules_to_save=(*(recipe.modules_to_save or ()), *new)))
     lm = _model_type(model, tokenizer, labels)
     found = _examples(tasks, lm, recipe)
     counts = _count(model)
@@ -80,6 +83,7 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     shares = not_shared == ""
     trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
     [checkpoint] = broadcast_object_list([str(last) if last else None])  # processes can talk from the trainer on
+    _try(trainer, recipe)
     with Monitor() as monitor:
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = trainer.evaluate() if found.validation else {}
@@ -96,6 +100,24 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     confusions = trainer.validate.confusions
     history = trainer.state.log_history
     return Trained(folder, labels, found, kept, history, confusions, resources, counts, writes, not_shared)
+
+
+def _try(trainer: RecipeTrainer, recipe: Recipe) -> None:
+    """Run one batch of two rows forward and back, as training will, before its first step.
+
+    Raises:
+        FinbenchError: the method and the model do not go together.
+
+    """
+    if split.splits_weights():
+        return  # its parts run together or not at all
+    family = base_of(trainer.model).config.model_type
+    try:
+        trainer.try_batch()
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, NotImplementedError) as error:
+        raise methods.does_not_fit(recipe, family, error) from error
 
 
 def _speed(trainer: RecipeTrainer, checkpoint: str | None, monitor: Monitor) -> dict[str, float]:
@@ -137,13 +159,23 @@ def _with_method(model: Any, recipe: Recipe) -> Any:
 
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=recipe.gradient_checkpointing)
     if recipe.from_adapter is None:
-        return methods.apply(model, recipe)
-    from finbench.adapters.folder import match_base, read_adapter
+        return _in_float32(methods.apply(model, recipe))
+    from finbench.adapters.folder import CONFIG, match_base, read_adapter
     from finbench.adapters.wrap import wrap
 
     adapter = read_adapter(recipe.from_adapter)
     match_base(adapter, recipe.base)
-    return wrap(model, adapter.path, trainable=True)
+    check_continues(recipe, read_json(adapter.path / CONFIG))
+    return _in_float32(wrap(model, adapter.path, trainable=True))
+
+
+def _in_float32(model: Any) -> Any:
+    """Hold in float32 what is trained: in bfloat16 a small step leaves most weights where they are."""
+    if not split.splits_weights():  # which takes weights of one type only
+        for weight in model.parameters():
+            if weight.requires_grad and weight.dtype in (torch.bfloat16, torch.float16):
+                weight.data = weight.data.float()
+    return model
 
 
 def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> str:
@@ -188,6 +220,7 @@ def _trainer(
 ) -> RecipeTrainer:
     from transformers import EarlyStoppingCallback
 
+    side = before.check_padding(recipe, lm.padding_side()) if labels else "right"
     callbacks = [EarlyStoppingCallback(recipe.early_stopping)] if recipe.early_stopping else []
     trainer_class, optimizer = _loop(recipe)
     trainer = trainer_class(
@@ -198,7 +231,7 @@ def _trainer(
         data_collator=(
             (lambda rows: collate_seq2seq(rows, tokenizer.pad_token_id))
             if recipe.task_type == "seq2seq"
-            else (lambda rows: collate(rows, tokenizer.pad_token_id, labels, shares))
+            else (lambda rows: collate(rows, tokenizer.pad_token_id, labels, shares, side))
         ),
         callbacks=callbacks,
         optimizer_cls_and_kwargs=optimizer,

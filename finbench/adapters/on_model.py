@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from finbench.adapters.wrap import wrap
-from finbench.hf.wrapped import base_of
+from finbench.hf.wrapped import base_of, virtual_tokens
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,10 @@ def probe(model: Any) -> torch.Tensor:
     weight = next(model.parameters())
     ids = torch.tensor([probe_ids(size)], device=weight.device)  # (1, T)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    if model.config.is_encoder_decoder:
+    if model.config.is_encoder_decoder and base_of(model).can_generate():
         inputs["decoder_input_ids"] = ids[:, :4]
+    elif model.config.is_encoder_decoder:
+        ids[:, -1] = model.config.get_text_config().eos_token_id  # where such a classifier's head reads
     with torch.inference_mode():
         return model(**inputs).logits.float().cpu()
 
@@ -72,6 +74,8 @@ class Switch:
         with_adapter = self._probe(self._wrapped)
         with _passed_over(self._wrapped):
             without = self._probe(base_of(self._wrapped))
+        if without.dim() == 3:  # virtual tokens in front have logits too
+            with_adapter = with_adapter[:, -without.shape[1] :]
         difference = float((with_adapter - without).abs().max())
         return Proof(changed=difference > 0, max_abs_logit_difference=difference)
 
@@ -100,10 +104,17 @@ class Switch:
 
 @contextmanager
 def _passed_over(wrapped: Any) -> Iterator[None]:
-    """Let every adapter layer pass its input by; heads and embeddings that were trained in full stay."""
+    """Let every adapter layer pass its input by; heads and embeddings that were trained in full stay.
+
+    A type without such layers, which changes modules in place (LLaMA-Adapter), is disabled as PEFT does it.
+    """
     from finbench.hf.tuners import BaseTunerLayer
 
     layers = [module for module in wrapped.modules() if isinstance(module, BaseTunerLayer)]
+    if not layers and not virtual_tokens(wrapped):
+        with wrapped.disable_adapter():
+            yield
+        return
     try:
         for layer in layers:
             layer.enable_adapters(False)

@@ -14,7 +14,9 @@ from tqdm import tqdm
 from finbench.errors import FinbenchError
 from finbench.hf.classes import class_names
 from finbench.hf.forget import forget_texts
-from finbench.hf.wrapped import embeds_in_front, virtual_tokens
+from finbench.hf.padding import Side, padding_side
+from finbench.hf.sharing import sharing_key
+from finbench.hf.wrapped import virtual_tokens
 from finbench.models.heads import NO_NAME, load_classifier, quantisation
 
 Text = tuple[str, ...]  # one text, or a pair
@@ -80,6 +82,7 @@ class ClassifierLM(LM):
         self.truncated_requests: set[tuple[str, int]] = set()
         self._batch_size = None if str(batch_size).startswith("auto") else _positive("batch_size", batch_size)
         self._max_batch_size = None if max_batch_size is None else _positive("max_batch_size", max_batch_size)
+        self._sides: dict[tuple[object, ...], Side] = {}
         self._window = _window(model, tokenizer)
         if max_length is not None and not 0 < int(max_length) <= self._window:
             raise FinbenchError(f"max_length={max_length} is outside the model's window of {self._window} tokens.")
@@ -222,7 +225,7 @@ class ClassifierLM(LM):
 
     def _batches(self, encoded: dict[Text, dict[str, list[int]]]) -> Iterator[list[Text]]:
         """Yield texts of like length, the longest first, so that memory that will not do fails at once."""
-        alike = self._hides_padding()
+        alike = not self.padding_side()
         batch: list[Text] = []
         for text in sorted(encoded, key=lambda text: -len(encoded[text]["input_ids"])):
             longest = len(encoded[batch[0]]["input_ids"]) if batch else 0
@@ -235,21 +238,24 @@ class ClassifierLM(LM):
         if batch:
             yield batch
 
-    def _hides_padding(self) -> bool:
-        """Return whether the adapter hands the model embeddings, in which a causal one cannot find the last token."""
-        return embeds_in_front(self.model)
+    def padding_side(self) -> Side:
+        """Return the side on which filling up a batch's shorter rows changes no answer, "" where both do."""
+        key = sharing_key(self.model)
+        if key not in self._sides:
+            self._sides[key] = padding_side(self.model, _pad_token(self.model, self.tokenizer))
+        return self._sides[key]
 
     def _tensors(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-        """Return a batch (B, T), padded on the right, where no model's positions move."""
+        """Return a batch (B, T), its shorter rows filled up."""
         length = max(len(row["input_ids"]) for row in rows)
-        fill = {"input_ids": _pad_token(self.model, self.tokenizer), "token_type_ids": 0}
-        tensors = {
-            name: torch.tensor([[*row[name], *([fill[name]] * (length - len(row[name])))] for row in rows])
-            for name in rows[0]
-        }
-        tensors["attention_mask"] = torch.tensor(
-            [[1] * len(row["input_ids"]) + [0] * (length - len(row["input_ids"])) for row in rows]
-        )
+        fill = {"input_ids": _pad_token(self.model, self.tokenizer), "token_type_ids": 0, "attention_mask": 0}
+        left = self.padding_side() == "left"
+        tensors = {}
+        for name in (*rows[0], "attention_mask"):
+            given = [row.get(name) or [1] * len(row["input_ids"]) for row in rows]
+            fillings = [[fill[name]] * (length - len(ids)) for ids in given]
+            whole = [[*f, *ids] if left else [*ids, *f] for ids, f in zip(given, fillings, strict=True)]
+            tensors[name] = torch.tensor(whole)
         return {name: tensor.to(self.device) for name, tensor in tensors.items()}
 
 

@@ -31,6 +31,7 @@ from finbench.hf.prompts import connect
 from finbench.hf.sharing import sharing_key, why_not
 from finbench.hf.wrapped import virtual_tokens
 from finbench.models.ids import KeptIds
+from finbench.models.pair import check_has_tokens, encode_pair, row_of
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +168,8 @@ class FastLM(HFLM):
                 self._check_length(request, len(self.tok_encode(context + answer)) - 1, self.longest_input)
             else:
                 self._check_length(request, len(self.tok_encode(answer, False)), self.longest_input)
+            ids = encode_pair(self, context, answer)[1] if context else self.tok_encode(answer, False)
+            check_has_tokens(ids, answer, request.task_name, row_of(request))
 
     def forget(self) -> None:
         """Drop the ids of all texts that were tokenised, and what the tokenizer itself keeps of them."""
@@ -229,7 +232,8 @@ class FastLM(HFLM):
         given = requests[0].args[1]
         settings = dict(normalize_gen_kwargs(given, self.max_gen_toks))
         new_tokens = int(settings.pop("max_gen_toks"))
-        room = self.longest_input - new_tokens
+        # an encoder-decoder writes its answer elsewhere than where it reads
+        room = self.max_length if self.backend == "seq2seq" else self.longest_input - new_tokens
         contexts = [self._context_ids(request.args[0]) for request in requests]
         for request, context in zip(requests, contexts, strict=True):
             self._check_length(request, len(context), room, f" and an answer of up to {new_tokens}")

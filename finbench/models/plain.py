@@ -9,6 +9,7 @@ from finbench.errors import FinbenchError
 from finbench.hf.bits import keep_layout
 from finbench.hf.generation import check_generation
 from finbench.hf.wrapped import virtual_tokens
+from finbench.models.pair import check_has_tokens, row_of
 from finbench.records import Truncate
 
 
@@ -25,6 +26,7 @@ class PlainLM(HFLM):
         """Return (log-likelihood, whether greedy decoding gives the answer) for each request."""
         for request in requests:
             context, answer = self._encode_pair(*request.args)
+            check_has_tokens(answer, request.args[1], request.task_name, row_of(request))
             self._check(request, len(context) + len(answer) - 1, 0)  # the last token is only predicted
         answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         return answers

@@ -6,6 +6,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.vllm_causallms import VLLM
 
 from finbench.errors import FinbenchError
+from finbench.models.pair import check_has_tokens, row_of
 from finbench.records import Truncate
 
 
@@ -21,6 +22,7 @@ class VllmLM(VLLM):
         """Return (log-likelihood, whether greedy decoding gives the answer) for each request."""
         for request in requests:
             context, answer = self._encode_pair(*request.args)
+            check_has_tokens(answer, request.args[1], request.task_name, row_of(request))
             self._check(request, len(context) + len(answer), 1)  # vLLM writes a token, asked for or not
         answers: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         return answers

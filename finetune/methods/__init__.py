@@ -12,6 +12,20 @@ EVERY_LINEAR = "all-linear"  # PEFT's word for every linear layer but the head
 PEFT_TASK = {"causal": "CAUSAL_LM", "classifier": "SEQ_CLS", "seq2seq": "SEQ_2_SEQ_LM"}
 
 
+def common(recipe: Recipe) -> dict[str, Any]:
+    """Return what every method's PEFT configuration takes: the role, and the modules that are trained whole."""
+    return {"task_type": PEFT_TASK[recipe.task_type], "modules_to_save": list(recipe.modules_to_save or ()) or None}
+
+
+def does_not_fit(recipe: Recipe, family: str, error: Exception) -> FinbenchError:
+    """Return what a method's own error means to the user."""
+    reason = " ".join((str(error).strip().splitlines() or [type(error).__name__])[:2])
+    return FinbenchError(
+        f"recipe: method {recipe.method} does not fit {family} ({reason}). Name the layers that it changes in "
+        "target_modules, or choose another method, such as lora with target_modules: [all-linear]."
+    )
+
+
 def apply(model: Any, recipe: Recipe) -> Any:
     """Return the model with the recipe's method applied.
 
@@ -25,11 +39,7 @@ def apply(model: Any, recipe: Recipe) -> Any:
     try:
         return connect(importlib.import_module(f"finetune.methods.{recipe.method}").apply(model, recipe))
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, NotImplementedError) as error:
-        reason = " ".join((str(error).strip().splitlines() or [type(error).__name__])[:2])
-        raise FinbenchError(
-            f"recipe: method {recipe.method} does not fit {model.config.model_type} ({reason}). Name the layers that "
-            "it changes in target_modules, or choose another method, such as lora with target_modules: [all-linear]."
-        ) from error
+        raise does_not_fit(recipe, model.config.model_type, error) from error
 
 
 def _check_modules(model: Any, recipe: Recipe) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune.methods import PEFT_TASK
+from finetune.methods import common
 from finetune.recipe import Recipe
 
 
@@ -13,7 +13,7 @@ def apply(model: Any, recipe: Recipe) -> Any:
     from finbench.adapters.bottleneck.model import BottleneckConfig
 
     config = BottleneckConfig(
-        task_type=PEFT_TASK[recipe.task_type],
+        **common(recipe),
         reduction_factor=recipe.reduction_factor,
         placement=recipe.placement,
         non_linearity=recipe.non_linearity,

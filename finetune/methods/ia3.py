@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune.methods import PEFT_TASK
+from finetune.methods import common
 from finetune.recipe import Recipe
 
 
@@ -11,7 +11,7 @@ def apply(model: Any, recipe: Recipe) -> Any:
     from peft import IA3Config, get_peft_model
 
     config = IA3Config(
-        task_type=PEFT_TASK[recipe.task_type],
+        **common(recipe),
         target_modules=list(recipe.target_modules) if recipe.target_modules else None,
         fan_in_fan_out=model.config.model_type == "gpt2",  # its Conv1D holds weights transposed
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune.methods import EVERY_LINEAR, PEFT_TASK
+from finetune.methods import EVERY_LINEAR, common
 from finetune.recipe import Recipe
 
 # The attention's projections by family; PEFT's own choice for families not named here.
@@ -26,7 +26,7 @@ def apply(model: Any, recipe: Recipe, **variant: bool) -> Any:
     if modules == [EVERY_LINEAR]:
         modules = EVERY_LINEAR
     config = LoraConfig(
-        task_type=PEFT_TASK[recipe.task_type],
+        **common(recipe),
         r=recipe.r,
         lora_alpha=recipe.alpha,
         lora_dropout=recipe.dropout,

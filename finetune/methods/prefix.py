@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune.methods import PEFT_TASK
+from finetune.methods import common
 from finetune.recipe import Recipe
 
 
@@ -15,7 +15,7 @@ def apply(model: Any, recipe: Recipe) -> Any:
     check_takes_prefix(model)
 
     config = PrefixTuningConfig(
-        task_type=PEFT_TASK[recipe.task_type],
+        **common(recipe),
         num_virtual_tokens=recipe.num_virtual_tokens,
         prefix_projection=recipe.prefix_projection,
         encoder_hidden_size=recipe.encoder_hidden_size or model.config.get_text_config().hidden_size,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune.methods import PEFT_TASK
+from finetune.methods import common
 from finetune.recipe import Recipe
 
 
@@ -11,7 +11,8 @@ def apply(model: Any, recipe: Recipe) -> Any:
     from peft import PromptEncoderConfig, get_peft_model
 
     config = PromptEncoderConfig(
-        task_type=PEFT_TASK[recipe.task_type],
+        **common(recipe),
+        token_dim=model.get_input_embeddings().embedding_dim,  # Electra's are narrower than its layers
         num_virtual_tokens=recipe.num_virtual_tokens,
         num_transformer_submodules=1,  # an encoder-decoder's prompt stands before the encoder's input alone
         encoder_hidden_size=recipe.encoder_hidden_size or model.config.get_text_config().hidden_size,

@@ -1,6 +1,8 @@
 """Which method works on which kind of model; what does not is refused by name with what to use instead."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from finbench.errors import FinbenchError
 from finetune.recipe import Recipe
@@ -32,6 +34,37 @@ REFUSED = {
     for method in ("prompt", "ptuning")
     for family in ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gpt_neox", "gemma")
 }
+
+
+PEFT_TYPES = {
+    **dict.fromkeys(("lora", "dora", "rslora", "qlora"), "LORA"),
+    "bottleneck": "BOTTLENECK",
+    "prefix": "PREFIX_TUNING",
+    "prompt": "PROMPT_TUNING",
+    "ptuning": "P_TUNING",
+    "ia3": "IA3",
+}
+
+
+def check_continues(recipe: Recipe, settings: Mapping[str, Any]) -> None:
+    """Refuse to go on from an adapter of another method: the record would name what was not trained.
+
+    `settings` is the adapter's own configuration.
+
+    Raises:
+        FinbenchError: it is of another method.
+
+    """
+    kind = settings.get("peft_type")
+    same = kind == PEFT_TYPES.get(recipe.method)
+    if kind == "LORA" and same:
+        same = bool(settings.get("use_dora")) == (recipe.method == "dora")
+        same = same and bool(settings.get("use_rslora")) == (recipe.method == "rslora")
+    if not same:
+        raise FinbenchError(
+            f"recipe: from_adapter: {recipe.from_adapter!r} is an adapter of type {kind}, which method {recipe.method} "
+            "does not make: set the method that it was trained with, or leave from_adapter out."
+        )
 
 
 def works(method: str, kind: Kind) -> bool:

@@ -19,7 +19,7 @@ def test_a_trained_head_is_mapped_by_name(bert: Path, tmp_path: Path) -> None:
         (folder / path.name).write_bytes(path.read_bytes())
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"base: {folder}\ntask_type: classifier\ntasks: [fin_fpb]\n")
-    model, tokenizer = load_base(read_recipe(recipe), ("negative", "neutral", "positive"))
+    model, tokenizer, _ = load_base(read_recipe(recipe), ("negative", "neutral", "positive"))
     ids = torch.tensor([tokenizer("profit rose").input_ids])
     with torch.no_grad():
         ours, expected = model.eval()(ids).logits[0], theirs.eval()(ids).logits[0]

@@ -162,7 +162,7 @@ def test_a_batch_that_only_fills_up_changes_nothing(still: Path, tmp_path: Path)
 
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"base: {still}\ntasks: [fin_fpb]\n")
-    model, _ = load_base(read_recipe(recipe), ())
+    model, *_ = load_base(read_recipe(recipe), ())
     arguments = TrainingArguments(str(tmp_path), report_to="none", use_cpu=True)
     trainer = RecipeTrainer(model=model, args=arguments)
     example = Example("a", "t", tuple(range(5, 105)), "", 1)

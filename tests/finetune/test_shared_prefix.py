@@ -28,7 +28,7 @@ def recipe_of(base: Path, folder: Path, *settings: str) -> Recipe:
 
 def adapted(recipe: Recipe) -> tuple[Any, Any]:
     """Return the model without dropout, every trained weight moved off its start, and the tokenizer."""
-    model, tokenizer = load_base(recipe, ())
+    model, tokenizer, _ = load_base(recipe, ())
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

@@ -153,6 +153,7 @@ def test_an_adapter_scores_as_the_model_it_was_saved_from(method, family, tmp_pa
 
 def test_each_text_runs_once(finished):
     lm = ClassifierLM(str(finished), batch_size=4, device="cpu")
+    assert lm.padding_side() == "right"  # which is tried once
     sizes = []
     lm.model.register_forward_hook(lambda module, given, output: sizes.append(len(output.logits)))
     repeated = scores(lm, [*TEXTS, TEXTS[0]])

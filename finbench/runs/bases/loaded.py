@@ -105,7 +105,8 @@ class ClassifierBase:
         options: dict[str, Any] = {"dtype": base.dtype}
         if base.bits:
             options["quantization_config"] = bits_config(base.bits == 8, base.bits == 4, KEEP_HEADS)
-        model = load_model("AutoModelForSequenceClassification", *where, **options)
+        model, info = load_model("AutoModelForSequenceClassification", *where, output_loading_info=True, **options)
+        self._untrained = {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
         if not base.bits and torch.cuda.is_available():
             model = model.to("cuda")
         self._model = model.eval()
@@ -143,7 +144,7 @@ class ClassifierBase:
         self._switch = None
 
     def _shell(self, labels: tuple[str, ...]) -> Any:
-        """Return a classifier with these labels around the shared encoder, its head not a number until it is loaded."""
+        """Return a classifier with these labels around the shared encoder; what the base's head lacks is no number."""
         config = name_classes(copy.deepcopy(self._model.config), labels)
         with torch.device("meta"):
             shell = type(self._model)(config)
@@ -152,9 +153,15 @@ class ClassifierBase:
         for child, module in shell.named_children():
             if child != name:
                 setattr(shell, child, module.to_empty(device=self._model.device).to(self._model.dtype))
+        own = dict(self._model.named_parameters())
         for parameter_name, weight in shell.named_parameters():
-            if not parameter_name.startswith(f"{name}."):
+            if parameter_name.startswith(f"{name}."):
+                continue
+            theirs = own.get(parameter_name)
+            if theirs is None or theirs.shape != weight.shape or parameter_name in self._untrained:
                 torch.nn.init.constant_(weight, torch.nan)
+            else:
+                weight.data = theirs.data.clone()  # a part of the head that the base has, such as ModernBERT's
         setattr(shell, name, encoder)
         say_bits(self._model, shell)
         return shell.eval()
