@@ -16,8 +16,9 @@ HARMLESS = {
     "][": "]\\[",
     "]:": "]\\:",
     "://": ":&#47;&#47;",
+    "@": "@&#8288;",  # an address of mail becomes a link too, and GitHub looks through references: a joiner parts it
 }
-WORTH_A_LOOK = re.compile(r"[&<\\|\]]|://|www\.", re.IGNORECASE)
+WORTH_A_LOOK = re.compile(r"[&<\\|\]@]|://|www\.", re.IGNORECASE)
 ADDRESS = re.compile(r"(www)\.", re.IGNORECASE)
 # Controls, halves of surrogate pairs, and signs that turn the direction in which a text is read.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
