@@ -121,11 +121,6 @@ def _is_empty(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
-def last_whole(folder: Path, recipe_sha256: str) -> Path | None:
-    """Return the newest checkpoint that is whole."""
-    return next((path for path in _by_step(folder) if not damage(path, recipe_sha256)), None)
-
-
 def take_up(folder: Path, recipe_sha256: str) -> Path | None:
     """Return the newest whole checkpoint; newer ones are damaged, which is said in a line, and removed."""
     clear_unfinished(folder)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finbench.errors import FinbenchError
+from finbench.models.pair import encode_pair
 from finetune.recipe import Recipe
 
 SPLIT_SEED = 0  # the validation rows are the same for every seed of a recipe
@@ -119,7 +120,7 @@ def prompt_examples(
     for name, task in tasks.items():
         for doc in docs[name]:
             context, answer = prompt_and_answer(task, doc, recipe.num_fewshot)
-            before, after = lm._encode_pair(context, answer)
+            before, after = encode_pair(lm, context, answer)
             if recipe.task_type == "seq2seq" and task.config.output_type == "generate_until":
                 after = [*after, lm.tokenizer.eos_token_id]  # such tokenizers know no line's end
             read = len(before) if recipe.task_type == "seq2seq" else len(before) + len(after) - 1

@@ -30,13 +30,15 @@ TRACKED = "runs"  # trackers go on writing there: proven by name, not by content
 def claim(folder: Path, recipe_sha256: str, overwrite: bool = False) -> Path | None:
     """Make the folder this recipe's and return the last whole checkpoint in it; `overwrite` removes what was ours.
 
+    Of several processes the first does so; the others are told by it.
+
     Raises:
         FinbenchError: the folder holds a finished adapter, another recipe's training or what finbench cannot prove to
             have written; or it cannot be written.
 
     """
     if not _is_first():
-        return checkpoints.last_whole(folder / CHECKPOINTS, recipe_sha256)
+        return None  # the first one tells the others, once they can talk
     if folder.exists() and not folder.is_dir():
         raise FinbenchError(f"{str(folder)!r} is a file: give a folder as --output.")
     marked = marked_by(folder)

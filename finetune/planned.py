@@ -1,6 +1,6 @@
 """A recipe as the planner takes it: the method itself, applied to shapes, says what it trains."""
 
-from finbench.planner.cost import Held, Job
+from finbench.planner.cost import PassBytes, Workload
 from finetune.recipe import Recipe
 
 # 0/1 Adam: momentum, variance, moves since the last synchronisation, where that left the weight, its rounding error
@@ -23,7 +23,7 @@ def length(recipe: Recipe, tokens: int | None = None) -> tuple[int, int]:
     return tokens, shared if shared < tokens else 0
 
 
-def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Job:
+def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Workload:
     """Return the recipe's job for batches of rows of `tokens`; `double` quantises 4-bit scales too.
 
     Raises:
@@ -52,11 +52,11 @@ def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Job:
     answer = 1 if recipe.task_type != "classifier" else 0
     one, two = (saved_bytes(adapted, rows, tokens, shared, answer) for rows in (1, 2))
 
-    def held(rows: int) -> Held:
-        return Held(one + (rows - 1) * (two - one), rows * answer * shape.vocabulary * 4)
+    def pass_bytes(rows: int) -> PassBytes:
+        return PassBytes(one + (rows - 1) * (two - one), rows * answer * shape.vocabulary * 4)
 
-    return Job(
+    return Workload(
         shape, precision, recipe.bits, double, recipe.batch_size, tokens, trainable,
-        0 if recipe.method == "full" else trainable, held,
+        0 if recipe.method == "full" else trainable, pass_bytes,
         recipe.gradient_checkpointing, KEPT_NUMBERS if recipe.optimizer == "zero_one_adam" else 2,
     )  # fmt: skip

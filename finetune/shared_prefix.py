@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from finbench.engine.continued import Group, answer_logits
+from finbench.engine.continued import PrefixGroup, answer_logits
 from finbench.engine.prefix import PASS_TOKENS, common_length
 from finbench.hf.attention import window
 from finbench.hf.sharing import tolerance, why_not
@@ -53,7 +53,7 @@ def _common_prefix(examples: Sequence[Example]) -> int:
 
 def _group(
     examples: Sequence[Example], fills: Sequence[bool], prefix: int, pad_token_id: int
-) -> tuple[Group, torch.Tensor]:
+) -> tuple[PrefixGroup, torch.Tensor]:
     """Return a group and its labels (B, K)."""
     suffixes = [example.input_ids[prefix:-1] for example in examples]
     longest, keep = max(map(len, suffixes)), max(example.answer for example in examples)
@@ -80,7 +80,7 @@ def install(model: Any) -> None:
     plain = model.forward
 
     @wraps(plain)
-    def forward(self: Any, *args: Any, groups: Sequence[Group] | None = None, **inputs: Any) -> Any:
+    def forward(self: Any, *args: Any, groups: Sequence[PrefixGroup] | None = None, **inputs: Any) -> Any:
         if groups is None:
             return plain(*args, **inputs)
         return torch.cat([answer_logits(self, group).flatten(0, 1) for group in groups])

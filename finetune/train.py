@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 from transformers import TrainingArguments, set_seed
 
@@ -66,7 +66,6 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     set_seed(recipe.seed)
     trackers.prepare(recipe, folder)
     last = output.claim(folder, recipe.sha256(), overwrite)
-    checkpoint = str(last) if last else None
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     labels = making.head_labels(tasks) if recipe.task_type == "classifier" else ()
     before.check_metric(recipe.best_by, "recipe: best_by", tasks)
@@ -80,6 +79,7 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     not_shared = _share(model, recipe, found.train)
     shares = not_shared == ""
     trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
+    [checkpoint] = broadcast_object_list([str(last) if last else None])  # processes can talk from the trainer on
     with Monitor() as monitor:
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = trainer.evaluate() if found.validation else {}

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ MAY_IMPORT = {
     "demo": {"data"},
     "doctor": {"data", "hf", "engine", "adapters"},
 }
+# What other libraries do not promise stands in these places alone, each with what is used and from which release.
+KNOWS_INSIDES = ("finbench/hf/", "finbench/models/", "finbench/tasks/", "finbench/autoload.py", "finetune/loop.py")
+PLUMBING = {"peft", "transformers", "lm_eval", "accelerate"}
+PROMISED = {"transformers.activations", "transformers.pytorch_utils", "transformers.utils.logging", "accelerate.utils"}
+PROMISED |= {"lm_eval.api.instance", "lm_eval.api.registry", "lm_eval.tasks", "lm_eval.models"}
+# The shuffle of transformers' own Trainer; the planner reads torch's storages, which torch alone can break.
+EXCUSED = {("finetune/batches.py", "transformers.trainer_pt_utils"), ("finbench/planner", "_cdata")}
+EXCUSED |= {("finbench/planner", "_parameters"), ("finbench/planner", "_buffers"), ("finbench/planner", "_pytree")}
+PYTHON = {"_exit", "_replace"}  # private in spelling only
 FREE = {"paths", "errors", "records", "documents", "whole", "__init__"}
 
 
@@ -58,9 +68,73 @@ def test_only_the_command_line_imports_finetune() -> None:
         assert path.parent.name == "cli", f"{path} imports finetune"
 
 
+def module(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+
+
+def test_imports_show_no_circle() -> None:
+    """Imports within functions count too: what is imported late to break a circle is still a circle."""
+    files = {module(path): path for room in ("finbench", "finetune") for path in (ROOT / room).rglob("*.py")}
+    graph = {name: imported(path) & set(files) - {name} for name, path in files.items()}
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+    assert set(order) == set(files) and len(order) > 150
+
+
 def test_every_room_has_its_rule() -> None:
     rooms = {path.parent.name for path in (ROOT / "finbench").glob("*/__init__.py")} - {"cli"}
     assert rooms == set(MAY_IMPORT)
+
+
+def sources() -> list[Path]:
+    return [path for room in ("finbench", "finetune") for path in (ROOT / room).rglob("*.py")]
+
+
+def named_here() -> set[str]:
+    """Return every name with an underscore in front that our own code defines."""
+    names: set[str] = set()
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                names.add(node.attr)
+    return names
+
+
+def insides(path: Path, ours: set[str]) -> set[str]:
+    """Return what a file uses of other libraries that they do not promise: private attributes, deep modules."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
+            found |= {node.attr} - ours - PYTHON
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in PLUMBING:
+            deep = "." in node.module and node.module not in PROMISED
+            found |= {node.module} if deep else {one.name for one in node.names if one.name.startswith("_")}
+        elif isinstance(node, ast.Import):
+            names = {one.name for one in node.names if one.name.split(".")[0] in PLUMBING and "." in one.name}
+            found |= names - PROMISED
+    return found
+
+
+def test_what_other_libraries_do_not_promise_stands_in_few_places() -> None:
+    ours, found = named_here(), set()
+    for path in sources():
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith(KNOWS_INSIDES):
+            found |= {(name, one) for one in insides(path, ours)}
+    excused = {(name, one) for name, one in found if any(name.startswith(at) and one == it for at, it in EXCUSED)}
+    assert found == excused, f"move behind a function of finbench/hf: {sorted(found - excused)}"
+    assert {it for _, it in EXCUSED} == {one for _, one in excused}, "an excuse that nobody needs any more"
+
+
+def test_the_test_of_insides_sees_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(
+        "from peft.tuners.lora import Linear\nfrom peft import _x\nimport transformers.cache_utils\nm._cache\n"
+    )
+    assert insides(path, set()) == {"peft.tuners.lora", "_x", "transformers.cache_utils", "_cache"}
 
 
 def test_the_tree_in_the_architecture_page_is_the_disk() -> None:

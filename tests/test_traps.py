@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from finbench.runs.layout import Planned
+from finbench.runs.layout import PlannedCell
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.result import Measured, cell_from
 from finbench.tasks.requests import ScoredTask, scored_tasks
@@ -143,11 +143,11 @@ def test_what_follows_the_first_line_is_not_read() -> None:
     assert [one.prediction for one in task.score(Says(0))] == ["neutral"] * 3
 
 
-def planned(task: ScoredTask, adapter_precision: str) -> Planned:
+def planned(task: ScoredTask, adapter_precision: str) -> PlannedCell:
     from tests.cells.test_store import KEY
 
     made: Any = SimpleNamespace(name="a", method="qlora", size_bytes=1, record={}, precision=adapter_precision)
-    return Planned(KEY, task, made)
+    return PlannedCell(KEY, task, made)
 
 
 def measured(task: ScoredTask, seconds: float) -> Measured:

@@ -77,7 +77,7 @@ class Switch:
 
     def take_off(self) -> bool:
         """Take the adapter off; say whether the probe's logits are equal to the bit to those before it came."""
-        from peft.tuners.tuners_utils import BaseTuner
+        from finbench.hf.tuners import BaseTuner
 
         # Prompt learning only wraps, it puts nothing inside.
         if self._wrapped is not None and isinstance(self._wrapped.base_model, BaseTuner):
@@ -101,7 +101,7 @@ class Switch:
 @contextmanager
 def _passed_over(wrapped: Any) -> Iterator[None]:
     """Let every adapter layer pass its input by; heads and embeddings that were trained in full stay."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
+    from finbench.hf.tuners import BaseTunerLayer
 
     layers = [module for module in wrapped.modules() if isinstance(module, BaseTunerLayer)]
     try:

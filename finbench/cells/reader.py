@@ -19,7 +19,7 @@ MISSING = "the rows' outcomes beside it are missing"
 
 
 @dataclass(frozen=True)
-class Found:
+class ReadCell:
     """The record of a file; `unproven` says why nothing proves it, "" where it is proved."""
 
     record: dict[str, Any]
@@ -38,7 +38,7 @@ class Reader:
     _adapters: dict[str, Any] = field(default_factory=dict)
     _texts: Texts = field(default_factory=dict)
 
-    def read(self, place: str) -> Found | str:
+    def read(self, place: str) -> ReadCell | str:
         """Return what a file holds, or in one line what is wrong with it."""
         try:
             given = parsed(read_text(Path(place)), self._adapters)
@@ -54,9 +54,9 @@ class Reader:
             return "; ".join(found[:3])
         if not place.removesuffix(FAILURE).removesuffix(RESULT).endswith(f"-{CellKey(**record['key']).digest()}"):
             return "its key does not belong to its name: it was edited or renamed"
-        return Found(record) if failed else self._proved(Path(place).with_suffix(OUTCOMES), given, record)
+        return ReadCell(record) if failed else self._proved(Path(place).with_suffix(OUTCOMES), given, record)
 
-    def _proved(self, beside: Path, given: Mapping[str, Any], record: dict[str, Any]) -> Found | str:
+    def _proved(self, beside: Path, given: Mapping[str, Any], record: dict[str, Any]) -> ReadCell | str:
         """Hold a result against its seal, which is over the file as it was written, and against its outcomes."""
         try:
             content = beside.read_bytes()
@@ -71,8 +71,8 @@ class Reader:
         if not before and (wrong := problem_of(record, content, self.thorough)):
             return wrong
         if content is None and not without_outcomes(record):
-            return MISSING if seal else Found(record, f"{MISSING}, so nothing proves its score")
-        return Found(record)
+            return MISSING if seal else ReadCell(record, f"{MISSING}, so nothing proves its score")
+        return ReadCell(record)
 
 
 def parsed(text: str, adapters: dict[str, Any]) -> Any:

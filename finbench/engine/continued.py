@@ -9,10 +9,10 @@ from finbench.hf.cache import spread, virtual_cache
 from finbench.hf.forward import hidden_states, logits_at
 from finbench.hf.wrapped import base_of
 
-Group = Mapping[str, torch.Tensor]
+PrefixGroup = Mapping[str, torch.Tensor]
 
 
-def answer_logits(model: Any, group: Group) -> torch.Tensor:
+def answer_logits(model: Any, group: PrefixGroup) -> torch.Tensor:
     """Return a group's logits (B, K, V) at the places where its answers are read.
 
     `group` holds `prefix` (1, P), which may be empty, `input_ids` and `attention_mask` (B, S) of what follows it,

@@ -19,7 +19,7 @@ def tolerance(model: Any) -> float:
     return EXACT if model.dtype == torch.float32 and not quantised(model) else ROUNDED
 
 
-def state(model: Any) -> tuple[object, ...]:
+def sharing_key(model: Any) -> tuple[object, ...]:
     """Return what decides whether prefixes can be shared; it does not change with the weights."""
     return (id(model), adapter_type(model), virtual_tokens(model))
 

@@ -37,7 +37,7 @@ class Entry(NamedTuple):
         return name + (" [hf]" if self.model == "hf" else "")
 
 
-Found = dict[tuple[Entry, str], Cell]
+CellTable = dict[tuple[Entry, str], Cell]
 
 
 @dataclass(frozen=True, order=True)
@@ -67,7 +67,7 @@ def condition_of(cell: Cell) -> Condition:
     return Condition(sample, key.clean, key.limit or 0, key.truncate == "report", cell.title)
 
 
-def by_condition(cells: Iterable[Cell]) -> dict[Condition, Found]:
+def by_condition(cells: Iterable[Cell]) -> dict[Condition, CellTable]:
     """Return the newest cell of each entry and task by condition, whole real test sets first."""
     groups: dict[Condition, list[Cell]] = {}
     kept = list(cells)
@@ -98,9 +98,9 @@ def task_order(name: str) -> tuple[int, str]:
     return (ORDER.index(short) if short in ORDER else len(ORDER), name)
 
 
-def newest(cells: Iterable[Cell], names: Mapping[str, str]) -> Found:
+def newest(cells: Iterable[Cell], names: Mapping[str, str]) -> CellTable:
     """Return the newest cell of each entry and task: an adapter trained anew under its name replaces the old one."""
-    found: Found = {}
+    found: CellTable = {}
     for cell in cells:
         place = entry_of(cell, names), cell.key.task
         if place not in found or newness(cell) > newness(found[place]):
@@ -108,7 +108,7 @@ def newest(cells: Iterable[Cell], names: Mapping[str, str]) -> Found:
     return found
 
 
-def of_task(found: Found, task: str) -> dict[Entry, Cell]:
+def of_task(found: CellTable, task: str) -> dict[Entry, Cell]:
     """Return the cells of one task, the most accurate first; of equals the bare base, since it costs nothing more."""
     cells = {entry: cell for (entry, name), cell in found.items() if name == task}
     return dict(sorted(cells.items(), key=lambda item: (-accuracy(item[1]), bool(item[0].adapter), item[0])))
@@ -135,23 +135,23 @@ def mebibytes(cell: Cell) -> str:
     return f"{size / 2**20:.2f}" if size is not None else "–"
 
 
-def tasks_of(found: Found) -> list[str]:
+def tasks_of(found: CellTable) -> list[str]:
     """Return the tasks in the order of the published tables."""
     return sorted({task for _, task in found}, key=task_order)
 
 
-def matrix(found: Found, show: Callable[[Cell], str], headless: Sequence[Entry]) -> str:
+def matrix(found: CellTable, show: Callable[[Cell], str], without_head: Sequence[Entry]) -> str:
     """Return markdown of entries by tasks; a base without a head says so, what was not scored is a dash."""
     tasks = tasks_of(found)
     rows = []
-    entries = sorted({entry for entry, _ in found} | set(headless))
+    entries = sorted({entry for entry, _ in found} | set(without_head))
     for entry in entries[:SHOWN]:
         values = [show(found[entry, task]) if (entry, task) in found else "–" for task in tasks]
-        rows.append([entry.title(), *(["no head"] * len(tasks) if entry in headless else values)])
+        rows.append([entry.title(), *(["no head"] * len(tasks) if entry in without_head else values)])
     return markdown(["model", *map(short, tasks)], rows, len(entries))
 
 
-def headless_bases(found: Found) -> list[Entry]:
+def bases_without_head(found: CellTable) -> list[Entry]:
     """Return the bases that have no score of their own, since nobody trained a head for them."""
     return sorted({entry.bare() for (entry, _), cell in found.items() if needs_head(cell)})
 

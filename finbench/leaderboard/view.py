@@ -10,7 +10,7 @@ from finbench.leaderboard.flags import flags
 from finbench.leaderboard.gains import Gain, gains_of
 from finbench.leaderboard.markdown import escaped
 from finbench.leaderboard.paired import Outcomes
-from finbench.leaderboard.table import Condition, Entry, Found, by_condition, of_task
+from finbench.leaderboard.table import CellTable, Condition, Entry, by_condition, of_task
 
 NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`."
 REMARKS, NAMED = 60, 8  # on a page, and cells of each; all of them are in the HTML page
@@ -30,7 +30,7 @@ class View:
     Cells of perturbed texts stand in `perturbed` alone: they rank nowhere and enter no average.
     """
 
-    found: Mapping[Condition, Found]
+    found: Mapping[Condition, CellTable]
     cells: Cells
     outcomes: Outcomes
     folder: Path
@@ -44,18 +44,18 @@ class View:
             self._remarks[id(cell)] = flags(cell)
         return self._remarks[id(cell)]
 
-    def gains(self, found: Found, task: str) -> dict[Entry, Gain]:
+    def gains(self, found: CellTable, task: str) -> dict[Entry, Gain]:
         """Return what the best entries of a task have over their bare bases; `found` is one of the view's own."""
         place = id(found), task
         if place not in self._gains:
             self._gains[place] = gains_of(of_task(found, task), self.outcomes)
         return self._gains[place]
 
-    def sections(self, table: Callable[[Found], str]) -> str:
+    def sections(self, table: Callable[[CellTable], str]) -> str:
         """Return a table for each condition under its heading, since different conditions are not compared."""
         return self.named_sections(lambda _, cells: table(cells))
 
-    def named_sections(self, table: Callable[[int, Found], str]) -> str:
+    def named_sections(self, table: Callable[[int, CellTable], str]) -> str:
         """Return sections as above; `table` is also told which condition this is, from 0."""
         parts = []
         for number, (condition, cells) in enumerate(self.found.items()):

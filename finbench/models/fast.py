@@ -28,7 +28,7 @@ from finbench.hf.fused import fused_activations
 from finbench.hf.generation import check_generation
 from finbench.hf.load import check_bare, refusing
 from finbench.hf.prompts import connect
-from finbench.hf.sharing import state, why_not
+from finbench.hf.sharing import sharing_key, why_not
 from finbench.hf.wrapped import base_of, virtual_tokens
 from finbench.models.ids import KeptIds
 
@@ -278,7 +278,7 @@ class FastLM(HFLM):
 
     def _plain(self, longest: int) -> bool:
         """Return whether to leave it to `HFLM`, for inputs of up to `longest` tokens; the first time, say why."""
-        key = state(self.model)
+        key = sharing_key(self.model)
         size, change = window(self.model)
         if size is not None and longest + virtual_tokens(self.model) > size:
             reason = f"{change}, fewer than the longest input has"

@@ -11,7 +11,7 @@ STRATEGIES: tuple[Strategy, ...] = ("ddp", "zero2", "zero3", "pipeline")
 
 
 @dataclass(frozen=True)
-class Held:
+class PassBytes:
     """Bytes that a pass holds beside the weights: training, what autograd keeps; scoring, at its fullest moment."""
 
     activations: int
@@ -20,11 +20,11 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Job:
+class Workload:
     """What is planned: a training of `trainable` parameters (0: scoring) with `rows` of `tokens` each in a batch.
 
-    `held` gives what a pass of so many rows holds, `moments` how many numbers the optimizer keeps for a trained one
-    (AdamW: two).
+    `pass_bytes` gives what a pass of so many rows holds, `moments` how many numbers the optimizer keeps for a trained
+    one (AdamW: two).
     """
 
     shape: Shape
@@ -35,7 +35,7 @@ class Job:
     tokens: int
     trainable: int
     adapter: int
-    held: Callable[[int], Held]
+    pass_bytes: Callable[[int], PassBytes]
     checkpointing: bool = False
     moments: int = 2
 
@@ -58,7 +58,7 @@ class Memory:
         return sum(vars(self).values())
 
 
-def memory(job: Job, strategy: Strategy = "ddp", devices: int = 1) -> Memory:
+def memory(job: Workload, strategy: Strategy = "ddp", devices: int = 1) -> Memory:
     """Return the bytes on the fullest device.
 
     ZeRO-2 divides gradients and the optimizer's float32 numbers, ZeRO-3 the weights too, but for the layer that is
@@ -75,8 +75,8 @@ def memory(job: Job, strategy: Strategy = "ddp", devices: int = 1) -> Memory:
     elif staged > 1:
         weights = (full - ends) // staged + ends
     trained = 4 * job.trainable // staged
-    held = job.held(job.rows)
-    activations = held.activations
+    one = job.pass_bytes(job.rows)
+    activations = one.activations
     if job.trainable:
         if job.checkpointing:
             inputs = job.rows * job.tokens * job.shape.hidden * ITEM_BYTES[job.precision]
@@ -84,16 +84,16 @@ def memory(job: Job, strategy: Strategy = "ddp", devices: int = 1) -> Memory:
         activations //= staged  # what a scoring holds for a moment, each stage holds
     adapter = (4 * job.adapter // staged) // (devices if strategy == "zero3" else 1)
     optimizer = job.moments * trained // sliced
-    return Memory(weights, adapter, trained // sliced, optimizer, activations, held.logits, held.cache // staged)
+    return Memory(weights, adapter, trained // sliced, optimizer, activations, one.logits, one.cache // staged)
 
 
-def suggestions(job: Job, strategy: Strategy, devices: int, device_bytes: int) -> list[str]:
+def suggestions(job: Workload, strategy: Strategy, devices: int, device_bytes: int) -> list[str]:
     """Return what would fit, each tried by the same arithmetic; none where the job fits as it is."""
     if memory(job, strategy, devices).total <= device_bytes:
         return []
     found = []
 
-    def try_out(words: str, changed: Job, way: Strategy = strategy) -> None:
+    def try_out(words: str, changed: Workload, way: Strategy = strategy) -> None:
         if (total := memory(changed, way, devices).total) <= device_bytes:
             found.append(f"{words}: {total / 2**30:.1f} GiB")
 
@@ -111,7 +111,7 @@ def suggestions(job: Job, strategy: Strategy, devices: int, device_bytes: int) -
     return found or ["nothing alone makes it fit: more or larger devices, or a smaller base"]
 
 
-def largest_batch(job: Job, strategy: Strategy, devices: int, device_bytes: int) -> int:
+def largest_batch(job: Workload, strategy: Strategy, devices: int, device_bytes: int) -> int:
     """Return the largest number of rows a device takes, 0 if not even one fits."""
 
     def fits(rows: int) -> bool:
@@ -128,7 +128,7 @@ def largest_batch(job: Job, strategy: Strategy, devices: int, device_bytes: int)
     return low
 
 
-def flops(job: Job, passes: float, shared: int = 0) -> float:
+def flops(job: Workload, passes: float, shared: int = 0) -> float:
     """Return the floating-point operations of `passes` rows.
 
     Two a weight and token forward, as many back through frozen weights, and two more for every trained one; attention

@@ -13,11 +13,11 @@ from finbench.engine.model import SharedModel
 from finbench.engine.prefix import Pack
 from finbench.hf.cache import states
 from finbench.hf.forward import arguments_of
-from finbench.planner.cost import Held
+from finbench.planner.cost import PassBytes
 from finbench.planner.training_pass import take_device
 
 
-def pass_bytes(model: Any, engine: str, device: str) -> Callable[[int, int, int], Held]:
+def pass_bytes(model: Any, engine: str, device: str) -> Callable[[int, int, int], PassBytes]:
     """Return a function of (rows, tokens, shared) that says what a pass holds; `engine` is a matrix's word for it.
 
     Rows are of so many tokens, of which `hf-fast` runs the first `shared` once; its passes hold no more rows than pay
@@ -33,19 +33,19 @@ def pass_bytes(model: Any, engine: str, device: str) -> Callable[[int, int, int]
     plain = engine in ("hf", "hf-classifier")
 
     @cache
-    def held(rows: int, tokens: int, shared: int) -> Held:
+    def counted(rows: int, tokens: int, shared: int) -> PassBytes:
         with shapes_alone, torch.no_grad(), _Live() as live:
             kept = _plain_pass(model, rows, tokens) if plain else _shared_pass(model, rows, tokens - shared, shared)
-            return Held(live.most - sum(kept), *kept)
+            return PassBytes(live.most - sum(kept), *kept)
 
-    def extrapolated(rows: int, tokens: int, shared: int) -> Held:
-        one, two = (vars(held(count, tokens, 0)) for count in (1, 2))
-        return Held(**{part: one[part] + (rows - 1) * (two[part] - one[part]) for part in one})
+    def extrapolated(rows: int, tokens: int, shared: int) -> PassBytes:
+        one, two = (vars(counted(count, tokens, 0)) for count in (1, 2))
+        return PassBytes(**{part: one[part] + (rows - 1) * (two[part] - one[part]) for part in one})
 
-    def bounded(rows: int, tokens: int, shared: int) -> Held:
+    def bounded(rows: int, tokens: int, shared: int) -> PassBytes:
         paying = paying_tokens(getattr(model.config.get_text_config(), "hidden_size", 0), torch.device(device))
         fitting = token_budget(rows, tokens, paying) // (tokens - shared)
-        return held(max(1, min(rows, fitting)), tokens, shared)
+        return counted(max(1, min(rows, fitting)), tokens, shared)
 
     return extrapolated if plain else bounded
 

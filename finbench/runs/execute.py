@@ -18,7 +18,7 @@ from finbench.cells.store import Failure, Unwritable, write_cell, write_failure
 from finbench.cells.upkeep import check_writable, clear_up, scored_since, scoring
 from finbench.errors import FinbenchError
 from finbench.jobs.executor import Executor, Job, LocalExecutor, Needs, NoRoom
-from finbench.runs.layout import BasePlan, Plan, Planned, lay_out
+from finbench.runs.layout import BasePlan, Plan, PlannedCell, lay_out
 from finbench.runs.matrix import Matrix
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Progress = str | CellKey | Failure  # what is being done, a cell that is done, a
 
 
 @dataclass(frozen=True)
-class Group:
+class BaseJob:
     """The cells of one base that are to be scored, by whoever calls it.
 
     It travels to another machine as matrix and keys: rows, prompts and hashes are made anew where it arrives, so what
@@ -79,7 +79,7 @@ def _score_anew(
     missing = (key for key in keys if key not in found)
     yield from _failures(missing, FinbenchError(f"there is no such cell on {platform.node()}: {reason}"))
     for base in plan.bases:
-        yield from Group(base, matrix, folder, before)(earlier)
+        yield from BaseJob(base, matrix, folder, before)(earlier)
 
 
 def execute(
@@ -104,7 +104,9 @@ def execute(
     check_writable(folder, (cell.key for cell in plan.todo))
     clear_up(folder)
     pieces = {name: piece for base in plan.bases for name, piece in _pieces(base, parts)}
-    jobs = [_job(name, Group(piece, matrix, folder, _of(piece, plan.before)), asked) for name, piece in pieces.items()]
+    jobs = [
+        _job(name, BaseJob(piece, matrix, folder, _of(piece, plan.before)), asked) for name, piece in pieces.items()
+    ]
     left = {name: dict.fromkeys(cell.key for cell in piece.todo) for name, piece in pieces.items()}
     failures: list[Failure] = []
     with tqdm(total=len(plan.todo), unit="cell", disable=not plan.todo) as bar:
@@ -155,12 +157,12 @@ def _pieces(base: BasePlan, parts: int) -> Iterator[tuple[str, BasePlan]]:
         yield name, replace(base, todo=base.todo[first:last])
 
 
-def _job(name: str, group: Group, asked: Needs | None) -> Job:
+def _job(name: str, work: BaseJob, asked: Needs | None) -> Job:
     if asked is None:
-        return Job(name, group)
+        return Job(name, work)
     from finbench.runs.needs import needs_of
 
-    return Job(name, group, needs_of(group.plan, group.matrix, asked))
+    return Job(name, work, needs_of(work.plan, work.matrix, asked))
 
 
 class Passing(Failure):
@@ -202,15 +204,15 @@ class _Runner:
             return
         left, wait = self.plan.todo, False
         while left:
-            busy: list[Planned] = []
-            for _, group in groupby(left, key=lambda cell: cell.key.adapter_sha256):
-                yield from self._run_adapter(loaded, tuple(group), busy, wait)
+            busy: list[PlannedCell] = []
+            for _, work in groupby(left, key=lambda cell: cell.key.adapter_sha256):
+                yield from self._run_adapter(loaded, tuple(work), busy, wait)
             left, wait = tuple(busy), True
         del loaded
         _free_memory()
 
     def _run_adapter(
-        self, loaded: "LoadedBase", cells: tuple[Planned, ...], busy: list[Planned], wait: bool
+        self, loaded: "LoadedBase", cells: tuple[PlannedCell, ...], busy: list[PlannedCell], wait: bool
     ) -> Iterator[Progress]:
         adapter = cells[0].adapter
         proof = None
@@ -233,7 +235,7 @@ class _Runner:
         if adapter is not None:
             loaded.take_off()
 
-    def _try(self, loaded: "LoadedBase", cell: Planned, proof: "Proof | None", wait: bool) -> Progress | None:
+    def _try(self, loaded: "LoadedBase", cell: PlannedCell, proof: "Proof | None", wait: bool) -> Progress | None:
         """Score a cell unless another run has, and return how it ended; None where another run is at it."""
         try:
             with scoring(self.folder, cell.key, wait) as mine:
@@ -248,14 +250,14 @@ class _Runner:
         except Exception as error:
             return next(_failures((cell.key,), error))
 
-    def _check_same(self, cell: Planned) -> None:
+    def _check_same(self, cell: PlannedCell) -> None:
         """Refuse to go on where base or adapter is not what the key says: what is loaded is what was hashed."""
         if Path(self.plan.base.base).expanduser().is_dir():  # files of the hub's cache are never written again
             self._check_base(cell)
         if cell.adapter is not None:
             self._check_adapter(cell.adapter)
 
-    def _check_base(self, cell: Planned) -> None:
+    def _check_base(self, cell: PlannedCell) -> None:
         base = self.plan.base
         found = base_sha256(base.base, base.revision, base.trust_remote_code)
         if found != cell.key.base_sha256:
@@ -269,7 +271,7 @@ class _Runner:
         if found != adapter.sha256:
             raise Changed(_changed(f"the adapter {adapter.name} ({adapter.path})", adapter.sha256, found))
 
-    def _score(self, loaded: "LoadedBase", cell: Planned, proof: "Proof | None") -> None:
+    def _score(self, loaded: "LoadedBase", cell: PlannedCell, proof: "Proof | None") -> None:
         from finbench.runs.result import Measured, cell_from
 
         cell.task.requests  # noqa: B018  rendered before the clock starts, since all models share them
@@ -279,7 +281,7 @@ class _Runner:
             outcomes = cell.task.score(loaded.lm)
         cut = {row for task, row in loaded.lm.truncated_requests if task == cell.task.name}
         measured = Measured(outcomes, len(cut) / len(outcomes), monitor.record(), proof, loaded.lm.not_shared)
-        result = cell_from(cell, self.plan.base, self.plan.headless, self.matrix, measured)
+        result = cell_from(cell, self.plan.base, self.plan.without_head, self.matrix, measured)
         self._check_same(cell)  # weights may be read from their file as late as while they are used
         write_cell(self.folder, result, outcomes)
 

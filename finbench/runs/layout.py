@@ -21,7 +21,7 @@ Redo = Literal["missing", "failed", "all"]
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedCell:
     """One cell of a matrix: its key, and what scores it; `weights_sha256` is the base's without its other files."""
 
     key: CellKey
@@ -32,12 +32,12 @@ class Planned:
 
 @dataclass(frozen=True)
 class BasePlan:
-    """A base with all its cells and, among them, those to be scored; `headless` bases have no score of their own."""
+    """A base with all its cells and, among them, those to be scored; `without_head`: the bare base has no score."""
 
     base: Base
-    headless: bool
-    cells: tuple[Planned, ...]
-    todo: tuple[Planned, ...]
+    without_head: bool
+    cells: tuple[PlannedCell, ...]
+    todo: tuple[PlannedCell, ...]
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Plan:
     before: Mapping[CellKey, str] = field(default_factory=dict)
 
     @property
-    def cells(self) -> tuple[Planned, ...]:
+    def cells(self) -> tuple[PlannedCell, ...]:
         """Return every cell."""
         return tuple(cell for base in self.bases for cell in base.cells)
 
     @property
-    def todo(self) -> tuple[Planned, ...]:
+    def todo(self) -> tuple[PlannedCell, ...]:
         """Return the cells to be scored."""
         return tuple(cell for base in self.bases for cell in base.todo)
 
@@ -107,12 +107,12 @@ def lay_out(matrix: Matrix, wanted: Callable[[CellKey], bool]) -> Plan:
     for base in matrix.bases:
         asked = {name: task for group in base.tasks or matrix.tasks for name, task in tasks[group].items()}
         try:
-            headless, cells = planner.cells_of(base, tuple(asked.values()))
+            without_head, cells = planner.cells_of(base, tuple(asked.values()))
         except FinbenchError as error:
             planner.problems.append(f"{base.name}: {error}")
             continue
         todo = tuple(cell for cell in cells if wanted(cell.key))
-        bases.append(BasePlan(base, headless, cells, todo))
+        bases.append(BasePlan(base, without_head, cells, todo))
     return Plan(tuple(bases), tuple(planner.left_out), tuple(planner.problems), None)
 
 
@@ -139,15 +139,15 @@ class _Planner:
         self.problems: list[str] = []
         self.weights = ""  # of the base whose cells are being planned
 
-    def cells_of(self, base: Base, tasks: Sequence[ScoredTask]) -> tuple[bool, tuple[Planned, ...]]:
+    def cells_of(self, base: Base, tasks: Sequence[ScoredTask]) -> tuple[bool, tuple[PlannedCell, ...]]:
         from finbench.adapters.folder import base_sha256, weights_sha256
 
         sha256 = base_sha256(base.base, base.revision, base.trust_remote_code)
         self.weights = weights_sha256(base.base, base.revision)
         own_labels = _own_labels(base)
-        headless = not base.score_base or own_labels == ()
-        cells: list[Planned] = []
-        if headless:
+        without_head = not base.score_base or own_labels == ()
+        cells: list[PlannedCell] = []
+        if without_head:
             self.left_out.append(f"{base.name}: the bare base has no score")
         else:
             cells += self._on_tasks(base, sha256, None, tasks, own_labels)
@@ -159,7 +159,7 @@ class _Planner:
                 continue
             labels = adapter.labels if base.model == "hf-classifier" else None
             cells += self._on_tasks(base, sha256, adapter, tasks, labels)
-        return headless, tuple(cells)
+        return without_head, tuple(cells)
 
     def _on_tasks(
         self,
@@ -168,13 +168,13 @@ class _Planner:
         adapter: "Adapter | None",
         tasks: Sequence[ScoredTask],
         labels: Sequence[str] | None,
-    ) -> list[Planned]:
+    ) -> list[PlannedCell]:
         """Return the cells of a base with one adapter; a classifier of `labels` answers only tasks that have them."""
         fitting = [task for task in tasks if labels is None or _can_answer(labels, task)]
         if left := [task.name for task in tasks if task not in fitting]:
             name = f"{base.name} + {adapter.name}" if adapter else base.name
             self.left_out.append(f"{name}: its classes ({', '.join(labels or ())}) are not those of {', '.join(left)}")
-        return [Planned(self._key(base, sha256, adapter, task), task, adapter, self.weights) for task in fitting]
+        return [PlannedCell(self._key(base, sha256, adapter, task), task, adapter, self.weights) for task in fitting]
 
     def _key(self, base: Base, sha256: str, adapter: "Adapter | None", task: ScoredTask) -> CellKey:
         return CellKey(
@@ -227,7 +227,7 @@ def _can_answer(labels: Sequence[str], task: ScoredTask) -> bool:
     return not task.generates and {name.lower() for name in labels} == {name.lower() for name in task.labels}
 
 
-def expected_seconds(todo: Iterable[Planned], earlier: Iterable[Cell]) -> float | None:
+def expected_seconds(todo: Iterable[PlannedCell], earlier: Iterable[Cell]) -> float | None:
     """Return how long cells may take by the median seconds per row of earlier ones, of the same base if there are any.
 
     None where some cell's task has never been scored.

@@ -6,9 +6,8 @@ from math import prod
 
 from finbench.errors import FinbenchError
 from finbench.jobs.executor import Needs
-from finbench.planner.cost import Job as PlannedJob
-from finbench.planner.cost import memory
-from finbench.runs.layout import BasePlan, Planned
+from finbench.planner.cost import Workload, memory
+from finbench.runs.layout import BasePlan, PlannedCell
 from finbench.runs.matrix import Base, Matrix
 
 PROCESS_BYTES = 2**30  # Python with torch, transformers and lm-eval loaded, before any model
@@ -33,7 +32,7 @@ def needs_of(plan: BasePlan, matrix: Matrix, asked: Needs) -> Needs:
     return replace(needs, memory_bytes=needs.memory_bytes + memory(replace(job, adapter=adapter)).total)
 
 
-def scoring_jobs(base: Base, batch_size: int, device: str, double: bool = False) -> Callable[[int, int], PlannedJob]:
+def scoring_jobs(base: Base, batch_size: int, device: str, double: bool = False) -> Callable[[int, int], Workload]:
     """Return a function of (tokens, shared) that gives the job of scoring rows so long on a base without adapter.
 
     Raises:
@@ -51,8 +50,8 @@ def scoring_jobs(base: Base, batch_size: int, device: str, double: bool = False)
     )
     shape, held = shape_of(model), pass_bytes(model, base.model, device)
 
-    def job(tokens: int, shared: int) -> PlannedJob:
-        return PlannedJob(
+    def job(tokens: int, shared: int) -> Workload:
+        return Workload(
             shape, base.dtype, base.bits, double, batch_size, tokens, 0, 0, lambda rows: held(rows, tokens, shared)
         )
 
@@ -66,7 +65,7 @@ def _devices(base: Base) -> int:
     return (base.pipeline or 1) * prod(int(sizes.get(name, 1)) for name in names)
 
 
-def _tokens(cell: Planned) -> int:
+def _tokens(cell: PlannedCell) -> int:
     """Return a guess, from above, of the longest prompt's tokens, its shots being as long as itself."""
     texts = [sum(len(value) for value in doc.values() if isinstance(value, str)) for doc in cell.task.task.eval_docs]
     return (max(texts) + FRAME_CHARACTERS) * (1 + cell.task.num_fewshot) // CHARACTERS_A_TOKEN

@@ -11,7 +11,7 @@ from finbench.cells import provenance
 from finbench.cells.key import Cell
 from finbench.documents import read_json
 from finbench.records import Outcome
-from finbench.runs.layout import Planned
+from finbench.runs.layout import PlannedCell
 from finbench.runs.matrix import Base, Matrix
 
 
@@ -29,7 +29,7 @@ class Measured:
     not_shared: str = ""
 
 
-def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, measured: Measured) -> Cell:
+def cell_from(planned: PlannedCell, base: Base, without_head: bool, matrix: Matrix, measured: Measured) -> Cell:
     """Return the cell of what was measured."""
     from finbench.scoring.metrics import summarise
 
@@ -59,7 +59,7 @@ def cell_from(planned: Planned, base: Base, headless: bool, matrix: Matrix, meas
         versions=provenance.versions(),
         git=provenance.git_state(),
         command=provenance.command(),
-        flags=_flags(planned, base, headless, measured.not_shared),
+        flags=_flags(planned, base, without_head, measured.not_shared),
         adapter=_adapter(planned) or _trained_whole(base),
         adapter_proof=asdict(measured.proof) if measured.proof else None,
         perturbed_share=planned.task.perturbed_share,
@@ -99,18 +99,18 @@ def _peak_bytes(resources: Mapping[str, Any]) -> int:
     return int(sum(on_gpu) if on_gpu else resources["resident_peak_bytes"])
 
 
-def _flags(planned: Planned, base: Base, headless: bool, not_shared: str) -> dict[str, Any]:
+def _flags(planned: PlannedCell, base: Base, without_head: bool, not_shared: str) -> dict[str, Any]:
     trained = planned.adapter.precision if planned.adapter else base.precision
     return {
         "sample_rows": planned.task.source == "sample",
-        "base_without_head": headless,
+        "base_without_head": without_head,
         "trained_precision": trained if trained and trained != base.precision else None,
         "not_shared": not_shared or None,
         "trust_remote_code": base.trust_remote_code,
     }
 
 
-def _adapter(planned: Planned) -> dict[str, Any] | None:
+def _adapter(planned: PlannedCell) -> dict[str, Any] | None:
     adapter = planned.adapter
     if adapter is None:
         return None

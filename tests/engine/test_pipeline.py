@@ -24,7 +24,7 @@ from transformers import (
 from finbench.engine.likelihood import Query
 from finbench.engine.pipeline import crew as pipeline_crew
 from finbench.engine.pipeline.passes import Passes
-from finbench.engine.pipeline.stage import Passed, Relay
+from finbench.engine.pipeline.stage import ConnectedStage, Passed
 from finbench.errors import FinbenchError
 from finbench.models.fast import FastLM
 from tests.conftest import build_tokenizer
@@ -148,7 +148,7 @@ def test_two_models_side_by_side_are_told_apart(bases: dict[str, Path]) -> None:
     assert number not in second.pipeline.run(numbers_held)
 
 
-def numbers_held(held: dict[int, Relay], number: int) -> list[int]:
+def numbers_held(held: dict[int, ConnectedStage], number: int) -> list[int]:
     """Return the models of which every process has a stage."""
     found: list[list[int]] = [[] for _ in range(dist.get_world_size())]
     dist.all_gather_object(found, list(held))
@@ -156,7 +156,7 @@ def numbers_held(held: dict[int, Relay], number: int) -> list[int]:
     return found[0]
 
 
-def slow_down(held: dict[int, Relay], number: int, seconds: float) -> None:
+def slow_down(held: dict[int, ConnectedStage], number: int, seconds: float) -> None:
     """Let a stage sleep at each pass, as if its layers took that long."""
     stage = held[number]
     backbone = getattr(stage.inner, stage.inner.base_model_prefix)

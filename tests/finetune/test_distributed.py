@@ -99,7 +99,6 @@ def test_deepspeed_trains_to_the_adapter_of_one_process(recipe: Path, config: st
     trains_alike(config, recipe, [f"bits={bits}"], ["-m", "finbench"])
 
 
-@pytest.mark.slow
 def test_ddp_trains_to_the_adapter_of_one_process(recipe: Path) -> None:
     trains_alike("ddp", recipe, [], ["-m", "finbench"])
 

@@ -20,7 +20,7 @@ import yaml
 from finbench.cli import main
 from finbench.errors import FinbenchError
 from finbench.jobs.executor import Job, LocalExecutor, LostWorker, Needs
-from finbench.runs.execute import Group, execute
+from finbench.runs.execute import BaseJob, execute
 from finbench.runs.layout import lay_out
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.needs import PROCESS_BYTES, needs_of
@@ -175,7 +175,7 @@ def test_a_bases_cells_may_be_several_jobs(gpt2: Path, tmp_path: Path) -> None:
 def test_a_worker_with_other_rows_says_so(gpt2: Path, tmp_path: Path) -> None:
     matrix = Matrix("x", ("fin_fpb",), (Base(str(gpt2), name="toy"),), limit=2)
     (laid,) = lay_out(matrix, lambda key: True).bases
-    elsewhere = pickle.loads(pickle.dumps(Group(laid, replace(matrix, limit=3), tmp_path, {})))
+    elsewhere = pickle.loads(pickle.dumps(BaseJob(laid, replace(matrix, limit=3), tmp_path, {})))
     (failure,) = elsewhere(())
     assert failure.key == laid.todo[0].key and "there is no such cell on" in failure.error
 

@@ -10,7 +10,7 @@ import torch
 from transformers import GPT2Config, LlamaConfig
 
 from finbench.cli import main
-from finbench.planner.cost import Held, Job, largest_batch, memory, suggestions
+from finbench.planner.cost import PassBytes, Workload, largest_batch, memory, suggestions
 from finbench.planner.shapes import Shape, meta_model, shape_of, weight_bytes
 from finbench.planner.training_pass import saved_bytes
 
@@ -71,11 +71,11 @@ def test_what_autograd_keeps_is_predicted_from_above(family, shared):
         assert saved_bytes(empty, 3, 24, shared) == kept
 
 
-def job(**changed) -> Job:
+def job(**changed) -> Workload:
     shape = Shape(1000 * 2**20, 900 * 2**20, 0, 10, 512, 1000, 50 * 2**20)
     values = dict(shape=shape, precision="bfloat16", bits=None, double=False, rows=8, tokens=100)
-    values |= dict(trainable=2**20, adapter=2**20, held=lambda rows: Held(rows * 2**28))
-    return Job(**(values | changed))
+    values |= dict(trainable=2**20, adapter=2**20, pass_bytes=lambda rows: PassBytes(rows * 2**28))
+    return Workload(**(values | changed))
 
 
 def test_strategies_divide_what_they_should():
@@ -176,7 +176,7 @@ def test_lora_on_gpt2_small_peaks_within_fifteen_percent_of_the_plan():
         model = get_peft_model(model, LoraConfig(r=8, target_modules=["c_attn"], fan_in_fan_out=True))
     kept = saved_bytes(model, 8, 128)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    planned = memory(Job(shape, "float32", None, False, 8, 128, trained, trained, lambda rows: Held(kept)))
+    planned = memory(Workload(shape, "float32", None, False, 8, 128, trained, trained, lambda rows: PassBytes(kept)))
     assert planned.total == pytest.approx(int(done.stdout), rel=0.15)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from finbench.errors import FinbenchError
+from finbench.hf.tuners import BaseTunerLayer
 
 # What a bottleneck reads, with h the wrapped module's output and r the residual that the layer adds to it:
 #   "norm"      the wrapped module normalises h + r; reads its output and adds to its input

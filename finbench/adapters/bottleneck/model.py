@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from peft import PeftConfig
-from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 from transformers.activations import ACT2FN
 
@@ -16,6 +15,7 @@ from finbench.adapters.bottleneck.families import PLACEMENTS, Placement, find_si
 from finbench.adapters.bottleneck.layer import BottleneckLayer, BottleneckShape, Reads
 from finbench.errors import FinbenchError
 from finbench.hf.peft_types import enter
+from finbench.hf.tuners import BaseTuner
 
 PEFT_TYPE = "BOTTLENECK"
 

@@ -24,7 +24,14 @@ from finbench.engine.generate import Generator
 from finbench.engine.likelihood import Query
 from finbench.engine.pipeline.crew import CPU, crew_of
 from finbench.engine.pipeline.passes import Passes, run_passes
-from finbench.engine.pipeline.stage import CONFIG_OPTIONS, Relay, Source, check_splittable, load_stage, weights_of
+from finbench.engine.pipeline.stage import (
+    CONFIG_OPTIONS,
+    ConnectedStage,
+    Source,
+    check_splittable,
+    load_stage,
+    weights_of,
+)
 from finbench.errors import FinbenchError
 from finbench.hf.attention import maskable_attention
 from finbench.hf.bits import bits_config
@@ -100,7 +107,7 @@ class Pipeline:
         return answers
 
 
-def _load(held: dict[int, Relay], number: int, source: Source) -> list[tuple[str, int, set[str]]]:
+def _load(held: dict[int, ConnectedStage], number: int, source: Source) -> list[tuple[str, int, set[str]]]:
     """Load this process's stage; return from all processes what went wrong, how many weights, and the adapter's."""
     rank, count = dist.get_rank(), dist.get_world_size()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else CPU
@@ -109,7 +116,7 @@ def _load(held: dict[int, Relay], number: int, source: Source) -> list[tuple[str
         torch.cuda.set_device(device)
     try:
         model, names = load_stage(source, rank, count, device)
-        held[number] = Relay(model, rank, count, device)
+        held[number] = ConnectedStage(model, rank, count, device)
         answer = ("", held[number].parameters, names)
     except Exception as error:  # said by the first stage, for all
         text = str(error) if isinstance(error, FinbenchError | OSError) else f"{type(error).__name__}: {error}"
@@ -124,7 +131,7 @@ def _load(held: dict[int, Relay], number: int, source: Source) -> list[tuple[str
 
 
 def _score(
-    held: dict[int, Relay],
+    held: dict[int, ConnectedStage],
     number: int,
     queries: Sequence[Query],
     budget: int,
@@ -141,7 +148,7 @@ def _score(
 
 
 def _generate(
-    held: dict[int, Relay],
+    held: dict[int, ConnectedStage],
     number: int,
     contexts: Sequence[Sequence[int]],
     stop: Sequence[str],

@@ -288,7 +288,7 @@ class Stage(SharedModel):
         return logits_at(self.inner, inputs, torch.tensor(list(keep), device=self.device), cache)[0]
 
 
-class Relay(Stage):
+class ConnectedStage(Stage):
     """A stage that takes turns with the others: it waits for the one before, and hands on to the next.
 
     Other stages than the last return logits of no words; `likeliest` gives the last one's choice to all. `beside` is
@@ -316,9 +316,9 @@ class Relay(Stage):
         dist.send(result.contiguous(), self.number + 1)
         return result.new_empty(len(keep), 0)
 
-    def around(self, model: Any) -> "Relay":
+    def around(self, model: Any) -> "ConnectedStage":
         """Return this stage with another model in it, such as its own with an adapter."""
-        other = Relay(model, self.number, self.count, self.device)
+        other = ConnectedStage(model, self.number, self.count, self.device)
         other.dtype, other.beside = self.dtype, self.beside
         return other
 

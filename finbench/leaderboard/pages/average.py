@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from finbench.leaderboard import published, stats
 from finbench.leaderboard.markdown import SHOWN, markdown
 from finbench.leaderboard.pages.methods import by_recipe
-from finbench.leaderboard.table import Entry, Found, accuracy, short, task_order
+from finbench.leaderboard.table import CellTable, Entry, accuracy, short, task_order
 from finbench.leaderboard.view import View
 
 
@@ -30,7 +30,7 @@ def page(view: View) -> str:
     )
 
 
-def _section(found: Found) -> str:
+def _section(found: CellTable) -> str:
     several = len({task for _, task in found}) > 1
     averages = [one for one in (*_methods(found), *_entries(found)) if len(one.scores) > 1 or not several]
     if not averages:
@@ -40,7 +40,7 @@ def _section(found: Found) -> str:
     return markdown(columns, [_line(one) for one in lines[:SHOWN]], len(lines))
 
 
-def _entries(found: Found) -> list[Average]:
+def _entries(found: CellTable) -> list[Average]:
     scores: dict[Entry, dict[str, float]] = {}
     for (entry, task), cell in found.items():
         scores.setdefault(entry, {})[task] = accuracy(cell)
@@ -50,7 +50,7 @@ def _entries(found: Found) -> list[Average]:
     ]
 
 
-def _methods(found: Found) -> list[Average]:
+def _methods(found: CellTable) -> list[Average]:
     """Return a line for each base and method that has adapters of its own for several tasks."""
     collected: dict[tuple[str, str, str], dict[str, list[float]]] = {}
     for (task, base, precision, method, _), cells in by_recipe(found).items():

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from finbench.cells.key import Cell
 from finbench.leaderboard import published
 from finbench.leaderboard.markdown import SHOWN, escaped, markdown
-from finbench.leaderboard.table import Entry, Found, gibibytes, headless_bases, matrix, mebibytes, seconds
+from finbench.leaderboard.table import CellTable, Entry, bases_without_head, gibibytes, matrix, mebibytes, seconds
 from finbench.leaderboard.training import (
     costs_of,
     is_own_task,
@@ -23,7 +23,7 @@ def page(view: View) -> str:
     def cost(cell: Cell) -> str:
         return f"{seconds(cell)} s, {gibibytes(cell)} GiB"
 
-    scoring = view.sections(lambda found: matrix(found, cost, headless_bases(found)))
+    scoring = view.sections(lambda found: matrix(found, cost, bases_without_head(found)))
     training = view.sections(_training)
     every = [cell for found in view.found.values() for cell in found.values()]
     return (
@@ -34,7 +34,7 @@ def page(view: View) -> str:
     )
 
 
-def _training(found: Found) -> str:
+def _training(found: CellTable) -> str:
     """Return the table of what each adapter's training cost, by its own record."""
     trained: dict[Entry, list[Cell]] = {}
     for (entry, _), cell in found.items():

@@ -11,8 +11,8 @@ from finbench.leaderboard.gains import RIVALS, Gain, pairs_among, shown_gain
 from finbench.leaderboard.markdown import escaped, markdown
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
 from finbench.leaderboard.table import (
+    CellTable,
     Entry,
-    Found,
     accuracy,
     gibibytes,
     mebibytes,
@@ -70,7 +70,7 @@ def page(view: View, others: Mapping[str, str]) -> str:
     )
 
 
-def _section(found: Found, view: View) -> str:
+def _section(found: CellTable, view: View) -> str:
     all_best = [best_of(found, task, view) for task in tasks_of(found)]
     measured = {one.task: one.gain.p_value for one in all_best if one.gain.p_value is not None}
     corrected = holm(measured)
@@ -82,7 +82,7 @@ def _section(found: Found, view: View) -> str:
     return f"{quality}\n\n{markdown(columns, costs)}" if costs else quality
 
 
-def best_of(found: Found, task: str, view: View) -> Best:
+def best_of(found: CellTable, task: str, view: View) -> Best:
     """Return the most accurate entry of a task with its tests."""
     ranked = of_task(found, task)
     (entry, cell), *rivals = ranked.items()

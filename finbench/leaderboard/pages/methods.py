@@ -4,7 +4,7 @@ from finbench.cells.key import Cell
 from finbench.leaderboard import published, stats
 from finbench.leaderboard.markdown import SHOWN, markdown
 from finbench.leaderboard.plots import Bar, Bars, bars
-from finbench.leaderboard.table import Entry, Found, accuracy, short, task_order
+from finbench.leaderboard.table import CellTable, Entry, accuracy, short, task_order
 from finbench.leaderboard.training import costs_of, is_own_task, recipe_without_seed, trained_parameters
 from finbench.leaderboard.view import View
 
@@ -15,14 +15,14 @@ METRICS = {
     "f1_weighted": "F1",
 }
 BARS = 16  # of a task
-Group = tuple[str, str, str, str, str]  # task, base, precision, method, recipe without its seed
+RecipeGroup = tuple[str, str, str, str, str]  # task, base, precision, method, recipe without its seed
 
 
 def page(view: View) -> dict[str, str]:
     """Return the page of methods and its pictures, by file name."""
     pictures: dict[str, str] = {}
 
-    def section(number: int, found: Found) -> str:
+    def section(number: int, found: CellTable) -> str:
         table = _table(found)
         if not table:
             return ""
@@ -40,7 +40,7 @@ def page(view: View) -> dict[str, str]:
     return {"methods.md": text, **pictures}
 
 
-def _panels(groups: dict[Group, list[Cell]]) -> list[Bars]:
+def _panels(groups: dict[RecipeGroup, list[Cell]]) -> list[Bars]:
     """Return a diagram for each task: our methods, best first, then the reported ones."""
     panels = []
     for task in sorted({group[0] for group in groups}, key=task_order):
@@ -58,7 +58,7 @@ def _panels(groups: dict[Group, list[Cell]]) -> list[Bars]:
     return panels
 
 
-def _table(found: Found) -> str:
+def _table(found: CellTable) -> str:
     groups = by_recipe(found)
     if not groups:
         return ""
@@ -67,20 +67,20 @@ def _table(found: Found) -> str:
     return markdown(columns, [_line(group, groups[group]) for group in order[:SHOWN]], len(order))
 
 
-def by_recipe(found: Found) -> dict[Group, list[Cell]]:
+def by_recipe(found: CellTable) -> dict[RecipeGroup, list[Cell]]:
     """Return the cells of trained entries on their own tasks, by what they share but the seed."""
-    groups: dict[Group, list[Cell]] = {}
+    groups: dict[RecipeGroup, list[Cell]] = {}
     for (entry, task), cell in found.items():
         if is_own_task(cell):
             groups.setdefault(_group(entry, task, cell), []).append(cell)
     return groups
 
 
-def _group(entry: Entry, task: str, cell: Cell) -> Group:
+def _group(entry: Entry, task: str, cell: Cell) -> RecipeGroup:
     return task, entry.base, entry.precision, (cell.adapter or {})["method"], recipe_without_seed(cell)
 
 
-def _line(group: Group, cells: list[Cell]) -> list[str]:
+def _line(group: RecipeGroup, cells: list[Cell]) -> list[str]:
     task, base, precision, method, _ = group
     seconds = [took for cell in cells if (took := costs_of(cell).seconds) is not None]
     trained = [number for cell in cells if (number := trained_parameters(cell)) is not None]

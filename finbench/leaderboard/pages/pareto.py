@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from finbench.cells.key import Cell
 from finbench.leaderboard.markdown import markdown
 from finbench.leaderboard.plots import Panel, Point, scatter
-from finbench.leaderboard.table import Entry, Found, accuracy, gibibytes, mebibytes, of_task, seconds, short, tasks_of
+from finbench.leaderboard.table import (
+    CellTable,
+    Entry,
+    accuracy,
+    gibibytes,
+    mebibytes,
+    of_task,
+    seconds,
+    short,
+    tasks_of,
+)
 from finbench.leaderboard.view import View
 
 LISTED = 30  # entries of a task on the page; those on the front always
@@ -15,7 +25,7 @@ def page(view: View) -> dict[str, str]:
     """Return the page and its pictures, by file name."""
     pictures: dict[str, str] = {}
 
-    def section(number: int, found: Found) -> str:
+    def section(number: int, found: CellTable) -> str:
         name = f"pareto_{number}.svg"
         ranked = {task: of_task(found, task) for task in tasks_of(found)}
         panels = [_panel(task, cells, front(cells)) for task, cells in ranked.items()]

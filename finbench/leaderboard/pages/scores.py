@@ -2,7 +2,7 @@
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import published
-from finbench.leaderboard.table import Found, headless_bases, matrix
+from finbench.leaderboard.table import CellTable, bases_without_head, matrix
 from finbench.leaderboard.view import View
 
 
@@ -17,7 +17,7 @@ def f1_page(view: View) -> str:
 
 
 def _page(view: View, metric: str, name: str) -> str:
-    def table(found: Found) -> str:
+    def table(found: CellTable) -> str:
         kept = {place: cell for place, cell in found.items() if metric in cell.metrics}
         values: dict[str, list[float]] = {}
         for (_, task), cell in kept.items():
@@ -30,7 +30,7 @@ def _page(view: View, metric: str, name: str) -> str:
             error = f" ± {value.stderr:.4f}" if value.stderr is not None else ""
             return number + error + (" †" if view.remarks(cell) else "")
 
-        return matrix(kept, shown, headless_bases(found)) if kept else "No task here has this metric."
+        return matrix(kept, shown, bases_without_head(found)) if kept else "No task here has this metric."
 
     return (
         f"# {name}\n\n{view.sections(table)}\n\nValue ± standard error, clustered where rows repeat. Bold is a "

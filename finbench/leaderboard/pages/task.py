@@ -11,7 +11,7 @@ from finbench.leaderboard.gains import RIVALS, Gain, pairs_among, shown_gain
 from finbench.leaderboard.markdown import SHOWN, escaped, markdown
 from finbench.leaderboard.pages import pairs
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
-from finbench.leaderboard.table import Entry, Found, accuracy, of_task, short
+from finbench.leaderboard.table import CellTable, Entry, accuracy, of_task, short
 from finbench.leaderboard.training import is_own_task
 from finbench.leaderboard.view import View
 
@@ -21,7 +21,7 @@ DETAILED = 6  # entries whose classes and confusions are shown
 def page(view: View, task: str) -> str:
     """Return the page of a task."""
 
-    def section(found: Found) -> str:
+    def section(found: CellTable) -> str:
         ranked = of_task(found, task)
         return _section(ranked, view.gains(found, task), view) if ranked else ""
 

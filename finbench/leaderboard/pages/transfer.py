@@ -1,7 +1,7 @@
 """Transfer: every adapter on every task that it can answer, not only on those it was trained on."""
 
 from finbench.leaderboard.markdown import SHOWN, markdown
-from finbench.leaderboard.table import Entry, Found, accuracy, short, tasks_of
+from finbench.leaderboard.table import CellTable, Entry, accuracy, short, tasks_of
 from finbench.leaderboard.training import is_own_task
 from finbench.leaderboard.view import View
 
@@ -16,14 +16,14 @@ def page(view: View) -> str:
     )
 
 
-def _table(found: Found) -> str:
+def _table(found: CellTable) -> str:
     tasks = tasks_of(found)
     entries = sorted({entry for (entry, _), cell in found.items() if cell.adapter})
     rows = [[entry.title(), *(_shown(found, entry, task) for task in tasks)] for entry in entries[:SHOWN]]
     return markdown(["adapter", *map(short, tasks)], rows, len(entries)) if rows else ""
 
 
-def _shown(found: Found, entry: Entry, task: str) -> str:
+def _shown(found: CellTable, entry: Entry, task: str) -> str:
     cell = found.get((entry, task))
     if cell is None:
         return "–"

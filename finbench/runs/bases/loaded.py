@@ -10,6 +10,7 @@ from finbench.adapters.on_model import Proof, Switch, probe, same_bits
 from finbench.hf.bits import KEEP_HEADS, bits_config, say_bits
 from finbench.hf.classes import class_names, name_classes
 from finbench.hf.load import load_model, load_tokenizer, refusing
+from finbench.runs.bases.settings import causal_settings
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.monitor import Monitor
 
@@ -51,24 +52,6 @@ def load_base(base: Base, matrix: Matrix) -> LoadedBase:
         from finbench.runs.bases.pipelined import PipelinedBase as loaded
     with refusing(base.base):
         return loaded(base, matrix)
-
-
-def quantisation(bits: int | None) -> dict[str, Any]:
-    """Return the loading options for 8-bit or 4-bit weights, none for None."""
-    return {f"load_in_{bits}bit": True} if bits else {}
-
-
-def causal_settings(base: Base, matrix: Matrix) -> dict[str, Any]:
-    """Return the arguments of lm-eval's types of language models."""
-    return {
-        "pretrained": base.base,
-        "revision": base.revision or "main",
-        "trust_remote_code": base.trust_remote_code,
-        "dtype": base.dtype,
-        "batch_size": matrix.batch_size,
-        "device": "cuda:0",  # lm-eval falls back to the CPU
-        **quantisation(base.bits),
-    }
 
 
 class CausalBase:

@@ -9,9 +9,10 @@ import torch.distributed as dist
 
 from finbench.adapters.on_model import PROBE_TOKENS, Proof, Switch, probe_ids
 from finbench.engine.pipeline.model import Pipeline
-from finbench.engine.pipeline.stage import Relay, put_on, weights_of
+from finbench.engine.pipeline.stage import ConnectedStage, put_on, weights_of
 from finbench.engine.prefix import chain, sort_rows
 from finbench.errors import FinbenchError
+from finbench.runs.bases.settings import causal_settings
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.monitor import Monitor, merge
 
@@ -30,7 +31,6 @@ class PipelinedBase:
 
     def _load(self) -> None:
         from finbench.models.fast import FastLM
-        from finbench.runs.bases.loaded import causal_settings
 
         settings = causal_settings(self._base, self._matrix)
         lm = FastLM(**settings, truncate=self._matrix.truncate, pipeline=self._base.pipeline)
@@ -81,7 +81,7 @@ class StagesMonitor:
 class StageSwitch(Switch):
     """A stage on which its part of adapters is put in turn; `held` names that part's weights."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: ConnectedStage) -> None:
         self.held: set[str] = set()
         super().__init__(relay.model, _probe_of(relay))
 
@@ -90,7 +90,7 @@ class StageSwitch(Switch):
         return wrapped
 
 
-def _probe_of(relay: Relay) -> Callable[[Any], torch.Tensor]:
+def _probe_of(relay: ConnectedStage) -> Callable[[Any], torch.Tensor]:
     """Return what gives every process the whole model's logits (T, V) of the probe; all call it together."""
 
     def probe(model: Any) -> torch.Tensor:
@@ -105,11 +105,11 @@ def _probe_of(relay: Relay) -> Callable[[Any], torch.Tensor]:
     return probe
 
 
-def _begin(held: dict[int, Relay], number: int) -> None:
+def _begin(held: dict[int, ConnectedStage], number: int) -> None:
     held[number].beside[SWITCH] = StageSwitch(held[number])
 
 
-def _put_on(held: dict[int, Relay], number: int, folder: str) -> tuple[str, Proof | None]:
+def _put_on(held: dict[int, ConnectedStage], number: int, folder: str) -> tuple[str, Proof | None]:
     """Return what went wrong in some process, or the proof."""
     switch, error = held[number].beside[SWITCH], ""
     try:
@@ -125,7 +125,7 @@ def _put_on(held: dict[int, Relay], number: int, folder: str) -> tuple[str, Proo
     return (error, None) if error else ("", switch.proof())
 
 
-def _begin_measuring(held: dict[int, Relay], number: int) -> None:
+def _begin_measuring(held: dict[int, ConnectedStage], number: int) -> None:
     stage = held[number]
     if MONITOR in stage.beside:
         _stop(stage)
@@ -133,20 +133,20 @@ def _begin_measuring(held: dict[int, Relay], number: int) -> None:
     stage.beside[MONITOR] = Monitor(devices=[device.index or 0] if device.type == "cuda" else []).__enter__()
 
 
-def _stop(stage: Relay) -> Monitor:
+def _stop(stage: ConnectedStage) -> Monitor:
     monitor: Monitor = stage.beside.pop(MONITOR)
     monitor.__exit__(None, None, None)
     return monitor
 
 
-def _end_measuring(held: dict[int, Relay], number: int) -> list[dict[str, Any]]:
+def _end_measuring(held: dict[int, ConnectedStage], number: int) -> list[dict[str, Any]]:
     """Return the records of all stages."""
     records: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(records, _stop(held[number]).record())
     return records
 
 
-def _take_off(held: dict[int, Relay], number: int) -> bool:
+def _take_off(held: dict[int, ConnectedStage], number: int) -> bool:
     switch: StageSwitch = held[number].beside[SWITCH]
     same = switch.take_off()
     held[number] = held[number].around(switch.model)
