@@ -27,7 +27,8 @@ def beside(path: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_over(target)
-        part.touch()
+        part.unlink(missing_ok=True)  # of a dead process with our number, which in containers is often the same one
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # never through a link that lies there
         if target.is_file():
             shutil.copymode(target, part)
         yield part

@@ -69,9 +69,14 @@ def _list_of(checkpoint: Path) -> dict[str, Any]:
         names = [str(name) for name in content["files"]]
     except (FinbenchError, LookupError, TypeError):
         return {}
-    if any(".." in Path(name).parts or Path(name).is_absolute() for name in names):
+    if not all(is_within(checkpoint, name) for name in names):
         return {}
     return dict(content) if isinstance(content.get("recipe_sha256"), str) else {}
+
+
+def is_within(folder: Path, name: str) -> bool:
+    """Say whether a name that stands in a list is a place in the folder itself, with no link on the way out of it."""
+    return ".." not in Path(name).parts and (folder / name).resolve() == folder.resolve() / name
 
 
 def _by_step(folder: Path) -> list[Path]:
@@ -81,13 +86,14 @@ def _by_step(folder: Path) -> list[Path]:
 
 
 def check_own(folder: Path) -> None:
-    """Refuse a folder with a checkpoint that no list of ours describes.
+    """Refuse a folder with a checkpoint that no list of ours describes, or whose unfinished files lie elsewhere.
 
     Raises:
         FinbenchError: there is one.
 
     """
     foreign = [path.name for path in folder.glob("checkpoint-*") if not _list_of(path) and not _is_empty(path)]
+    foreign += [UNFINISHED] if (folder / UNFINISHED).is_symlink() else []  # it would be written to elsewhere
     if foreign:
         raise FinbenchError(
             f"{folder} holds {', '.join(sorted(foreign))}, which this finbench did not write: move it away, or give "

@@ -8,10 +8,13 @@ that holds nothing else is not trained into.
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from finbench.adapters.base_hash import sha256_of_file
 from finbench.adapters.folder import RECORD
+from finbench.cells.lock import held
 from finbench.documents import read_json
 from finbench.errors import FinbenchError
 from finbench.whole import write_text
@@ -34,8 +37,7 @@ def claim(folder: Path, recipe_sha256: str, overwrite: bool = False) -> Path | N
             have written; or it cannot be written.
 
     """
-    first = int(os.environ.get("RANK", "0")) == 0  # of several processes one writes
-    if not first:
+    if not _is_first():
         return None  # the first one tells the others, once they can talk
     if folder.exists() and not folder.is_dir():
         raise FinbenchError(f"{str(folder)!r} is a file: give a folder as --output.")
@@ -60,6 +62,31 @@ def claim(folder: Path, recipe_sha256: str, overwrite: bool = False) -> Path | N
     checkpoints.check_own(folder / CHECKPOINTS)
     write_text(folder / CHECKPOINTS / MARK, recipe_sha256)
     return checkpoints.take_up(folder / CHECKPOINTS, recipe_sha256)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Within it no other process trains into the folder: each would remove what the other has not finished.
+
+    The lock lies beside the folder and ends with the process; where none can be made there, nothing is held.
+
+    Raises:
+        FinbenchError: another process does.
+
+    """
+    place = folder.resolve()
+    with ExitStack() as stack:
+        with suppress(OSError):
+            if _is_first():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if not stack.enter_context(held(place.with_name(f".{place.name}.lock"), wait=False)):
+                    raise FinbenchError(f"another process is training into {str(folder)!r}. Give another --output.")
+        yield
+
+
+def _is_first() -> bool:
+    """Say whether this process is the one of several that writes."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def marked_by(folder: Path) -> str:
@@ -119,7 +146,7 @@ def _listed(folder: Path) -> dict[str, str]:
             continue
         files = content.get("files") if isinstance(content, dict) else None
         if isinstance(files, dict) and re.fullmatch(r"[0-9a-f]{64}", str(content.get("recipe_sha256"))):
-            found |= {name: str(sha256) for name, sha256 in files.items() if _inside(folder, name)}
+            found |= {name: str(sha256) for name, sha256 in files.items() if _provable(folder, name, sha256)}
             found |= {RECORD: ""} if path.name == RECORD else {}  # it says itself whose it is
     return found
 
@@ -132,8 +159,9 @@ def recorded_by(folder: Path) -> str:
         return ""
 
 
-def _inside(folder: Path, name: str) -> bool:
-    return ".." not in Path(name).parts and not Path(name).is_absolute() and not (folder / name).is_symlink()
+def _provable(folder: Path, name: str, sha256: object) -> bool:
+    """Say whether what a list names can be ours: in the folder itself, with a hash unless a tracker writes there."""
+    return checkpoints.is_within(folder, name) and (bool(sha256) or Path(name).parts[:1] == (TRACKED,))
 
 
 def stage(folder: Path) -> Path:
@@ -170,8 +198,8 @@ def placed(folder: Path) -> dict[str, str]:
 
 def files_of(folder: Path) -> dict[str, str]:
     """Return what the record lists: what was placed, and trackers' files by name alone."""
-    tracked = (path for path in (folder / TRACKED).rglob("*") if path.is_file())
-    return placed(folder) | {str(path.relative_to(folder)): "" for path in tracked}
+    tracked = [str(path.relative_to(folder)) for path in (folder / TRACKED).rglob("*") if path.is_file()]
+    return placed(folder) | {name: "" for name in tracked if checkpoints.is_within(folder, name)}
 
 
 def finish(folder: Path) -> None:

@@ -27,6 +27,9 @@ TaskType = Literal["CAUSAL_LM", "SEQ_CLS", "SEQ_2_SEQ_LM"]
 # Where an adapter was made, and by which versions: these do not change what it computes.
 NO_MEANING = {"base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "peft_version", "runtime_config"}
 
+# Settings by which PEFT imports a module that the configuration names, or reads adapters from elsewhere, pickles too.
+ELSEWHERE = {"megatron_config": "has PEFT import a module of its choice", "adapters": "has PEFT read other adapters"}
+
 # What other places take from a record without asking again.
 SHAPES: Mapping[str, type] = {
     **dict.fromkeys(("base", "rows", "recipe", "resources", "metrics", "parameters", "versions"), dict),
@@ -72,11 +75,13 @@ def read_adapter(path_or_hub_id: str) -> Adapter:
     """Return the adapter that lies in a folder or on the hub.
 
     Raises:
-        FinbenchError: there is none, its weights are missing, broken or pickled, or its type is unknown.
+        FinbenchError: there is none, its weights are missing, broken or pickled, its type is unknown, or it names
+            code or adapters of others.
 
     """
     folder = _folder_of(path_or_hub_id)
     config = _read_config(folder)
+    _check_alone(config, folder)
     _check_weights(folder)
     record = _read_record(folder)
     recorded_base = record.get("base") or {}
@@ -186,6 +191,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if (folder / "config.json").is_file():
         raise FinbenchError(f"{folder} holds a whole model, no adapter: give it as the base, not as the adapter.")
     raise FinbenchError(f"{folder} is no adapter's folder: it has no {CONFIG}. `finbench finetune` and PEFT write one.")
+
+
+def _check_alone(config: Mapping[str, Any], folder: Path) -> None:
+    for name, effect in ELSEWHERE.items():
+        if config.get(name):
+            raise FinbenchError(
+                f"{folder / CONFIG}: {name} {effect}, which finbench does not do for an adapter's file."
+            )
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,8 @@ try:
 except ImportError:  # Windows: nothing is locked there, and nothing counts as left over
     fcntl = None  # type: ignore[assignment]
 
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # what is held is written to: not through a link that somebody put there
+
 
 @contextmanager
 def held(path: Path, wait: bool = True) -> Iterator[bool]:
@@ -40,7 +42,7 @@ def held(path: Path, wait: bool = True) -> Iterator[bool]:
 def _locked(path: Path, wait: bool) -> int | None:
     """Return the file's descriptor with its lock, None where another holds it."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
         try:
             if not _lock(descriptor, wait):
                 os.close(descriptor)

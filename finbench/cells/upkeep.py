@@ -1,6 +1,7 @@
 """What a run does to the folder of cells before it scores: finds out whether it can be written, and clears up."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -8,8 +9,13 @@ from pathlib import Path
 
 from finbench.cells.key import CellKey
 from finbench.cells.lock import held, remove_left_over
-from finbench.cells.store import LOCK, PART, Unwritable, is_done, path_of
+from finbench.cells.store import FAILURE, LOCK, OUTCOMES, PART, RESULT, Unwritable, is_done, path_of
 
+# What `cells.store` and this file call their files: other programs' locks and downloads have the same endings.
+OURS = re.compile(
+    rf"\.(?:.+-[0-9a-f]{{12}}(?:{'|'.join(map(re.escape, (RESULT, FAILURE, OUTCOMES)))})(?:\.\d+{re.escape(PART)}|"
+    rf"{re.escape(LOCK)})|probe\.\d+{re.escape(PART)})"
+)
 PROBE_BYTES = 1 << 20  # more than most cells take with their outcomes
 
 
@@ -45,7 +51,7 @@ def _standing(place: Path) -> Path:
 def clear_up(folder: Path) -> int:
     """Remove what killed runs left: files half written and locks, of writers that are dead; return how many."""
     found = [path for ending in (PART, LOCK) for path in folder.rglob(f".*{ending}")]
-    return sum(_removed(path) for path in found)
+    return sum(_removed(path) for path in found if OURS.fullmatch(path.name))
 
 
 def _removed(path: Path) -> bool:

@@ -56,11 +56,13 @@ def _train(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -
         )
     from finbench.cells.provenance import published
     from finetune.card import describe
+    from finetune.output import alone
 
     words = ["finbench", "finetune", str(path), *settings, "--output", str(folder)]
-    trained = train(recipe, folder, overwrite)
-    if trained.writes:
-        _say(folder, describe(trained, recipe, published(words)))
+    with alone(folder):
+        trained = train(recipe, folder, overwrite)
+        if trained.writes:
+            _say(folder, describe(trained, recipe, published(words)))
     return 0
 
 
@@ -69,7 +71,7 @@ def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], se
     from tqdm import tqdm
 
     from finbench.jobs.executor import Job, LocalExecutor, Needs
-    from finetune.output import claim
+    from finetune.output import alone, claim
     from finetune.recipe import read_recipe
     from finetune.subprocess import needs_of, train_as_job
 
@@ -77,7 +79,8 @@ def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], se
     for path, folder in folders.items():
         recipe = read_recipe(path, settings)
         if options.overwrite:
-            claim(folder, recipe.sha256(), overwrite=True)
+            with alone(folder):
+                claim(folder, recipe.sha256(), overwrite=True)
         if not _finished(folder, recipe.sha256()):
             left[path] = folder
     failed = 0

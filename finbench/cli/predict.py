@@ -36,22 +36,23 @@ def run(options: argparse.Namespace) -> int:
     """Label everything; the status is 1 if a text could not be read."""
     from finbench.cli.model import model_options
     from finbench.errors import FinbenchError
-    from finbench.predict.table import Table, read_table
+    from finbench.predict.table import State, Table, read_table
 
     if (options.input is None) != (options.column is None):
         raise FinbenchError("--input names a CSV and --column the column of its texts: give both, or neither.")
     if options.output is not None and options.input is None:
         raise FinbenchError("--output is the table of --input with labels added: give --input and --column with it.")
     table: Table | None = None
+    state: State = None
     if options.input is not None:
         table = read_table(options.input, options.column)
         if options.output is not None:
-            table.check_output(options.output, options.overwrite)
+            state = table.check_output(options.output, options.overwrite)
     from finbench.predict.predictor import Predictor
 
     predictor = Predictor(options.base, options.adapter, calibrated=not options.uncalibrated, **model_options(options))
     if table is not None:
-        return _table(predictor, table, options.output)
+        return _table(predictor, table, options.output, state)
     texts: Iterable[str] = options.texts or (line.rstrip("\n") for line in sys.stdin)
     failed = 0
     for chunk in _chunks(text for text in texts if text.strip()):
@@ -73,25 +74,26 @@ def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _table(predictor: Any, table: Any, output: Path | None) -> int:
+def _table(predictor: Any, table: Any, output: Path | None, state: Any) -> int:
     """Write the table again with the label, its confidence and what could not be read; say how many rows failed."""
     from tqdm import tqdm
 
     from finbench.errors import FinbenchError
+    from finbench.interchange.spreadsheets import harmless
 
     failed = 0
     label, confidence, problem = table.added
     with (
-        table.writer(output) as write,
+        table.writer(output, state) as write,
         tqdm(total=table.rows, desc=table.path.name, unit="row", file=sys.stderr) as progress,
     ):
         for rows in _chunks(table.read()):
             for row, answer in zip(rows, _answers(predictor, [row[table.place] for row in rows]), strict=True):
                 if isinstance(answer, FinbenchError):
                     failed += 1
-                    write([*row, "", "", str(answer)])
+                    write([*row, "", "", str(harmless(str(answer)))])
                 else:
-                    write([*row, answer.label, f"{answer.confidence:.4f}", ""])
+                    write([*row, str(harmless(answer.label)), f"{answer.confidence:.4f}", ""])
             progress.update(len(rows))
     if table.renamed:
         print(f"finbench predict: answers stand in columns {label}, {confidence}, {problem}", file=sys.stderr)

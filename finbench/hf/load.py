@@ -75,8 +75,24 @@ def load_model(
         loaded = loader.from_pretrained(
             base, revision=revision or "main", trust_remote_code=trust_remote_code, **options
         )
-    keep_layout(loaded[0] if options.get("output_loading_info") else loaded)
+    model = loaded[0] if options.get("output_loading_info") else loaded
+    check_bare(model, base)
+    keep_layout(model)
     return loaded
+
+
+def check_bare(model: Any, base: str) -> None:
+    """Refuse a base in whose folder lies an adapter: transformers has put it on, unasked, and a pickled one too.
+
+    Raises:
+        FinbenchError: it is one.
+
+    """
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise FinbenchError(
+            f"{base!r} holds an adapter beside the model's own weights, which would act unseen: give a folder without "
+            "adapter_config.json as the base, and the adapter's as the adapter."
+        )
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from typing import Any
 from finbench.cells.key import Cell, CellKey, slug
 from finbench.documents import read_json, read_text
 from finbench.errors import FinbenchError
+from finbench.interchange.spreadsheets import harmless
 from finbench.scoring.for_lm_eval import name_in_lm_eval
 from finbench.whole import refuse_foreign, write_text
 
 LOWER_IS_BETTER = ("unparsed",)
 FROM_MINUS_ONE = ("mcc",)
-RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def by_model(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
@@ -72,14 +72,6 @@ def as_csv(cells: Sequence[Cell]) -> str:
             shown += [cell.truncated_share, cell.created, cell.source, " ".join(cell.missing)]
             writer.writerow(map(harmless, shown))
     return out.getvalue()
-
-
-def harmless(value: object) -> object:
-    """Return a value as a cell that no spreadsheet runs: a text that begins like a formula gets an apostrophe."""
-    if not isinstance(value, str):
-        return value
-    text = f"'{value}" if value.startswith(RUN_BY_SPREADSHEETS) else value
-    return text.replace("\r", " ")  # which some readers take for the end of the line
 
 
 def as_lm_eval(cells: Sequence[Cell]) -> str:

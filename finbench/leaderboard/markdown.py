@@ -17,8 +17,9 @@ HARMLESS = {
     "]:": "]\\:",
     "://": ":&#47;&#47;",
 }
-WORTH_A_LOOK = re.compile(r"[&<\\|\]]|://|www\.", re.IGNORECASE)
+WORTH_A_LOOK = re.compile(r"[&<\\|\]@]|://|www\.", re.IGNORECASE)
 ADDRESS = re.compile(r"(www)\.", re.IGNORECASE)
+MAIL = re.compile(r"@(?=\S)")  # GitHub sees an address of mail through any reference: a joiner parts it
 # Controls, halves of surrogate pairs, and signs that turn the direction in which a text is read.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
@@ -43,7 +44,7 @@ def escaped(value: object) -> str:
         return text
     for sign, harmless in HARMLESS.items():
         text = text.replace(sign, harmless)
-    return ADDRESS.sub(r"\1&#46;", text)
+    return MAIL.sub("@&#8288;", ADDRESS.sub(r"\1&#46;", text))
 
 
 def on_one_line(value: object) -> str:

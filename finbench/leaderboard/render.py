@@ -1,6 +1,7 @@
 """Cells to pages: the same cells always give the same bytes."""
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -89,7 +90,15 @@ def write(pages: dict[str, str], output: Path) -> None:
 def left_over(pages: dict[str, str], output: Path) -> list[Path]:
     """Return the pages of tasks and the pictures that were once written and that no cell stands behind any more."""
     written = [path for pattern in OF_CELLS for path in output.glob(pattern) if _is_ours(path)]
-    return sorted(path for path in written if path.name not in pages)
+    return sorted(path for path in written if path.name not in pages and _has_own_name(path))
+
+
+def _has_own_name(path: Path) -> bool:
+    """Say whether a page or picture is called what we call it: somebody's copy of one, with notes in it, is not."""
+    if path.suffix == ".svg":
+        return re.fullmatch(r"(pareto|methods)_[0-9]+", path.stem) is not None
+    title, name = (_text_of(path) or "").partition("\n")[0].removeprefix("# "), path.stem.removeprefix("task_")
+    return name == title or re.fullmatch(rf"{re.escape(slug(title))}-[0-9a-f]{{8}}", name) is not None
 
 
 def _text_of(path: Path) -> str | None:
@@ -106,7 +115,7 @@ def _is_ours(path: Path) -> bool:
         return text.startswith("<svg ") and PICTURE in text.partition("\n")[0]
     if path.suffix == ".html":
         return "<title>finbench leaderboards</title>" in text
-    return WAY_BACK in text or (text.startswith(f"{front.TITLE}\n") and "(accuracy.md)" in text)
+    return text.split("\n\n")[1:2] == [WAY_BACK] or (text.startswith(f"{front.TITLE}\n") and "(accuracy.md)" in text)
 
 
 def differing(pages: dict[str, str], output: Path) -> dict[str, str]:

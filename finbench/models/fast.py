@@ -26,10 +26,10 @@ from finbench.hf.bits import bits_config, keep_layout, merged
 from finbench.hf.forget import forget_texts
 from finbench.hf.fused import fused_activations
 from finbench.hf.generation import check_generation
-from finbench.hf.load import refusing
+from finbench.hf.load import check_bare, refusing
 from finbench.hf.prompts import connect
 from finbench.hf.sharing import sharing_key, why_not
-from finbench.hf.wrapped import virtual_tokens
+from finbench.hf.wrapped import base_of, virtual_tokens
 from finbench.models.ids import KeptIds
 from finbench.models.pair import check_has_tokens, encode_pair, row_of
 
@@ -121,6 +121,7 @@ class FastLM(HFLM):
         if kwargs.get("peft"):
             check_known(read_adapter(kwargs["peft"]).path)
         super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
+        check_bare(base_of(self.model), pretrained)
         keep_layout(self.model)
         if kwargs.get("peft"):
             check_whole(self.model, read_adapter(kwargs["peft"]).path)

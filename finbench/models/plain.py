@@ -8,7 +8,8 @@ from lm_eval.models.huggingface import HFLM
 from finbench.errors import FinbenchError
 from finbench.hf.bits import keep_layout
 from finbench.hf.generation import check_generation
-from finbench.hf.wrapped import virtual_tokens
+from finbench.hf.load import check_bare
+from finbench.hf.wrapped import base_of, virtual_tokens
 from finbench.models.pair import check_has_tokens, row_of
 from finbench.records import Truncate
 
@@ -18,6 +19,7 @@ class PlainLM(HFLM):
 
     def __init__(self, *args: Any, truncate: Truncate = "refuse", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        check_bare(base_of(self.model), str(self.pretrained))
         keep_layout(self.model)
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()

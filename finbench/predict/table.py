@@ -6,14 +6,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TextIO
 
 from finbench.errors import FinbenchError
+from finbench.predict import answers
 from finbench.whole import beside
 
 ADDED = ("label", "confidence", "problem")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+State = tuple[int, int, int, int] | None
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,15 @@ class Table:
                 if row:
                     yield [*row, *[""] * (len(self.columns) - len(row))]
 
-    def check_output(self, output: Path, overwrite: bool) -> None:
-        """Refuse, before a model is loaded, an output that would take the place of something else.
+    def check_output(self, output: Path, overwrite: bool) -> State:
+        """Refuse, before a model is loaded, an output that would take the place of something else; return its state.
 
         Raises:
-            FinbenchError: it is the input, or a file that is no earlier answer to it, and nobody said `overwrite`; or
-                nothing can be written there.
+            FinbenchError: it is the input, or a file that is no earlier answer as finbench wrote it, and nobody said
+                `overwrite`; or nothing can be written there.
 
         """
+        state = _state(output)
         if output.is_dir():
             raise FinbenchError(f"--output {output} is a folder: name a file in it.")
         if not overwrite and output.exists() and output.samefile(self.path):
@@ -62,30 +67,43 @@ class Table:
             )
         if not overwrite and output.is_file() and output.stat().st_size and not self._is_answer(output):
             raise FinbenchError(
-                f"--output {output} is there already and is no earlier answer to {self.path}: name another file, or "
-                "say --overwrite."
+                f"--output {output} is there already and is no earlier answer to {self.path} as it was written: name "
+                "another file, or say --overwrite."
             )
         if _is_regular(output):
             _try_beside(output)
+        return state
 
     def _is_answer(self, output: Path) -> bool:
         try:
             with output.open(newline="", encoding="utf-8-sig") as source:
-                return next(csv.reader(source), []) == [*self.columns, *self.added]
+                same_columns = next(csv.reader(source), []) == [*self.columns, *self.added]
         except (OSError, ValueError, csv.Error):
             return False
+        return same_columns and answers.is_known(output)  # a label that somebody corrected is work of theirs
 
     @contextmanager
-    def writer(self, output: Path | None) -> Iterator[Callable[[Sequence[str]], object]]:
-        """Give what writes a row, the header written; a file appears when all its rows are written."""
+    def writer(self, output: Path | None, state: State = None) -> Iterator[Callable[[Sequence[str]], object]]:
+        """Give what writes a row, the header written; a file appears when all its rows are written.
+
+        `state` is what `check_output` found at the output: what somebody has put there since is not replaced.
+
+        Raises:
+            FinbenchError: it cannot be written, or somebody has written there; the answers lie beside it then.
+
+        """
         if output is None:
             yield self._write_to(sys.stdout)
         elif not _is_regular(output):  # a pipe or device holds nothing that could be lost
             with output.open("w", newline="", encoding=self.encoding) as sink:
                 yield self._write_to(sink)
         else:
-            with beside(output) as part, part.open("w", newline="", encoding=self.encoding) as sink:
-                yield self._write_to(sink)
+            with beside(output) as part:
+                with part.open("w", newline="", encoding=self.encoding) as sink:
+                    yield self._write_to(sink)
+                if _state(output) != state:
+                    raise _kept_beside(part, output)
+                answers.remember(part)
 
     def _write_to(self, sink: TextIO) -> Callable[[Sequence[str]], object]:
         writer = csv.writer(sink)
@@ -97,6 +115,26 @@ class Table:
                 sink.flush()  # rows appear as they are done
 
         return write
+
+
+def _state(path: Path) -> State:
+    """Return what changes whenever a file is written or replaced, None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _kept_beside(part: Path, output: Path) -> FinbenchError:
+    """Give the answers a free name, and return what says so."""
+    target = output.resolve()
+    names = (target.with_name(f"{target.stem}.answers{number or ''}{target.suffix}") for number in count())
+    free = next(name for name in names if not name.exists())
+    part.rename(free)
+    return FinbenchError(
+        f"{output} was written by somebody else meanwhile and stays as it is; the answers are in {free}."
+    )
 
 
 def read_table(path: Path, column: str) -> Table:

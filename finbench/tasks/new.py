@@ -45,9 +45,14 @@ def write_task(task: NewTask, folder: Path) -> tuple[Path, RowSet]:
     pick_shot(rows)  # refuses rows of which no shot can be taken
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as sink:  # never over a file that came meanwhile
+        sink = path.open("x", encoding="utf-8")  # never over a file that came meanwhile
+    except OSError as error:
+        raise FinbenchError(f"{path} cannot be written ({error.strerror}).") from error
+    try:
+        with sink:
             sink.write(render(task, rows.labels))
     except OSError as error:
+        path.unlink(missing_ok=True)  # half a task would be in the way of the next try
         raise FinbenchError(f"{path} cannot be written ({error.strerror}).") from error
     return path, rows
 

@@ -3,6 +3,8 @@
 import json
 import shutil
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,11 @@ from finbench.adapters.base_hash import base_sha256
 from finbench.adapters.folder import RECORD, WEIGHTS, hash_adapter, match_base, read_adapter, write_record
 from finbench.adapters.wrap import wrap
 from finbench.errors import FinbenchError
+from finbench.hf.load import load_model
 from finbench.models.fast import FastLM
+from finbench.models.plain import PlainLM
 
+causal = partial(load_model, "AutoModelForCausalLM")
 LABELS = ["negative", "neutral", "positive"]
 
 
@@ -197,3 +202,26 @@ def test_settings_of_a_later_peft_that_are_unset_do_not_matter(folder: Path, gpt
         warnings.filterwarnings("error", message="Unexpected keyword")
         wrapped = wrap(AutoModelForCausalLM.from_pretrained(gpt2), folder)
     assert wrapped.peft_config["default"].r == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"megatron_config": {"a": 1}, "megatron_core": "antigravity"}, {"peft_type": "XLORA", "adapters": {"0": "x/y"}}],
+)
+def test_an_adapter_names_no_module_and_no_other_adapter(settings: dict[str, object], folder: Path) -> None:
+    change(folder / "adapter_config.json", **settings)
+    with pytest.raises(FinbenchError, match=next(name for name in settings if name != "peft_type")):
+        read_adapter(str(folder))
+
+
+@pytest.mark.parametrize(
+    "load", [lambda base: FastLM(pretrained=base), lambda base: PlainLM(pretrained=base, device="cpu"), causal]
+)
+def test_an_adapter_in_a_base_does_not_act_unseen(
+    load: Callable[[str], object], folder: Path, gpt2: Path, tmp_path: Path
+) -> None:
+    base = shutil.copytree(gpt2, tmp_path / "base")
+    for path in folder.glob("adapter*"):
+        shutil.copy(path, base)
+    with pytest.raises(FinbenchError, match="holds an adapter"):
+        load(str(base))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from finbench.cells.lock import held
-from finbench.cells.store import Unwritable, read_cells, write_cell
+from finbench.cells.store import Unwritable, path_of, read_cells, write_cell
 from finbench.cells.upkeep import check_writable, clear_up, scoring
 from tests.cells.test_store import CELL, KEY, OUTCOMES
 
@@ -54,7 +54,7 @@ def test_a_lock_is_lost_with_its_process_and_its_file_with_the_lock(tmp_path: Pa
 def test_only_files_of_the_dead_are_cleared(tmp_path: Path) -> None:
     write_cell(tmp_path, CELL, OUTCOMES)
     folder = next(tmp_path.rglob("*.json")).parent
-    alive, dead = folder / ".a.json.1.part", folder / ".b.json.2.part"
+    alive, dead = folder / f".a-{0:012}.json.1.part", folder / f".b-{0:012}.json.2.part"
     with another(alive):
         with another(dead) as process:
             os.kill(process.pid, signal.SIGKILL)
@@ -65,6 +65,27 @@ def test_only_files_of_the_dead_are_cleared(tmp_path: Path) -> None:
         assert alive.exists() and not dead.exists() and (folder / ".mine").exists()
     assert clear_up(tmp_path) == 1 and not list(tmp_path.rglob(".*.part"))
     assert len(read_cells(tmp_path).results) == 1
+
+
+def test_what_others_call_so_is_not_cleared(tmp_path: Path) -> None:
+    for name in (".yarn.lock", ".large.iso.part", "deeper/.notes-2024.json.lock", ".probe.part"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    ours = (f".x-{0:012}.json.lock", f".x-{0:012}.parquet.7.part", f".x-{0:012}.failed.json.7.part", ".probe.7.part")
+    for name in ours:
+        (tmp_path / name).write_text("")
+    assert clear_up(tmp_path) == len(ours)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 4
+
+
+def test_no_cell_is_written_through_a_link(tmp_path: Path) -> None:
+    place = path_of(tmp_path, KEY)
+    place.parent.mkdir(parents=True)
+    (tmp_path / "thesis.txt").write_text("mine")
+    (place.parent / f".{place.name}.{os.getpid()}.part").symlink_to(tmp_path / "thesis.txt")
+    with pytest.raises(Unwritable):
+        write_cell(tmp_path, CELL, OUTCOMES)
+    assert (tmp_path / "thesis.txt").read_text() == "mine" and not place.exists()
 
 
 def test_nothing_is_left_of_a_cell_that_was_held(tmp_path: Path) -> None:

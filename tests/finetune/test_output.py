@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from finbench.cli import main
 from finbench.errors import FinbenchError
 from finetune import checkpoints
-from finetune.output import claim
+from finetune.output import alone, claim
 from finetune.recipe import read_recipe
 from finetune.train import train
+from tests.cells.test_lock import another
 
 RECIPE = """\
 base: {base}
@@ -180,3 +181,55 @@ def test_a_full_disk_stops_it_in_a_line_and_it_goes_on(
     assert not (tmp_path / "out" / "checkpoints" / "unfinished").exists()
     last = claim(tmp_path / "out", recipe.sha256())
     assert last is not None and last.name == "checkpoint-2"
+
+
+def test_a_record_cannot_reach_through_a_link(tmp_path: Path) -> None:
+    home, out = tmp_path / "home", tmp_path / "out"
+    home.mkdir()
+    out.mkdir()
+    (home / "thesis.txt").write_text("mine")
+    (out / "runs").symlink_to(home)
+    (out / "finbench.json").write_text(json.dumps({"recipe_sha256": HASH, "files": {"runs/thesis.txt": ""}}))
+    claim(out, HASH, overwrite=True)
+    assert (home / "thesis.txt").exists() and (out / "runs").is_symlink()
+
+
+def test_a_record_proves_nothing_without_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "events").write_text("a tracker's")
+    files = {"notes.txt": "", "runs/events": ""}
+    (tmp_path / "finbench.json").write_text(json.dumps({"recipe_sha256": HASH, "files": files}))
+    claim(tmp_path, HASH, overwrite=True)
+    assert set(tree(tmp_path)) == {"notes.txt", "checkpoints/recipe.sha256"}
+
+
+@pytest.mark.parametrize("place", ["checkpoint-8/link", "unfinished"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_checkpoints_do_not_reach_through_a_link(place: str, overwrite: bool, tmp_path: Path) -> None:
+    home, checkpoints = tmp_path / "home", tmp_path / "out" / "checkpoints"
+    home.mkdir()
+    (home / "thesis.txt").write_text("mine")
+    (checkpoints / place).parent.mkdir(parents=True)
+    (checkpoints / place).symlink_to(home)
+    (checkpoints / "recipe.sha256").write_text(HASH)
+    if place != "unfinished":
+        listed = {"recipe_sha256": HASH, "files": {"link/thesis.txt": HASH}}
+        (checkpoints / "checkpoint-8" / "finbench.files.json").write_text(json.dumps(listed))
+    with pytest.raises(FinbenchError, match=place.partition("/")[0]):
+        claim(tmp_path / "out", HASH, overwrite)
+    assert (home / "thesis.txt").exists()
+
+
+def test_two_do_not_train_into_one_folder(killed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = shutil.copytree(killed / "out", tmp_path / "out")
+    found = tree(out)
+    with another(tmp_path / ".out.lock") as process:
+        for flag in ([], ["--overwrite"]):
+            assert main(["finetune", str(killed / "recipe.yaml"), *flag, "--output", str(out)]) == 2
+            assert "another process" in capsys.readouterr().err and tree(out) == found
+        process.kill()
+        process.wait()
+        with alone(out):
+            assert [path.name for path in tmp_path.glob(".*")] == [".out.lock"]
+    assert not list(tmp_path.glob(".*"))

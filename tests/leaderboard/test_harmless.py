@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from finbench.cells.store import Cells, read_cells
-from finbench.interchange.exported import RUN_BY_SPREADSHEETS, as_csv
-from finbench.leaderboard.markdown import markdown
+from finbench.interchange.exported import as_csv
+from finbench.interchange.spreadsheets import RUN_BY_SPREADSHEETS
+from finbench.leaderboard.markdown import escaped, markdown
 from finbench.leaderboard.render import render, write
 from finetune.card import card
 from tests.leaderboard.conftest import Write
@@ -125,3 +126,14 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@pytest.mark.parametrize("name", ["x;=1+1;y", "  =1+1", "a\t@SUM(1)", "\ufe661+1"])
+def test_no_part_of_a_cell_is_a_formula(name: str, scored: Write) -> None:
+    (row, *_) = csv.DictReader(io.StringIO(as_csv([scored(name, "ad", 60)])))
+    assert not re.search(r"(^|[;\t])\s*[=+@\ufe66-]", row["base"]) and "'" in row["base"]
+
+
+@pytest.mark.parametrize("address", ["evil@example.com", "mailto:a@evil.example", "xmpp:a@evil.example"])
+def test_an_address_of_mail_is_no_link(address: str) -> None:
+    assert "@&#8288;" in escaped(address) and not re.search(r"@\w", escaped(address))

@@ -57,6 +57,19 @@ def test_pages_of_tasks_that_are_gone_go(tmp_path: Path) -> None:
     assert differing(fewer, tmp_path) == {}
 
 
+def test_a_copy_with_notes_is_no_page_of_ours(tmp_path: Path) -> None:
+    write(pages(cell("toy", "", 0.5), cell("toy", "", 0.5, task="fin_../ner")), tmp_path)
+    (odd,) = tmp_path.glob("task_*ner*.md")
+    (picture,) = tmp_path.glob("pareto_0.svg")
+    copies = [tmp_path / "task_ner_notes.md", tmp_path / "pareto_mine.svg", tmp_path / "task_todo.md"]
+    copies[0].write_text(odd.read_text() + "my notes")
+    copies[1].write_text(picture.read_text())
+    copies[2].write_text("# todo\n\n- as said in [← all boards](README.md)\n")
+    fewer = pages(cell("toy", "", 0.5))
+    write(fewer, tmp_path)
+    assert not odd.exists() and all(path.exists() for path in copies)
+
+
 def test_sample_rows_and_capped_rows_have_tables_of_their_own() -> None:
     real, capped = cell("toy", "", 0.5), cell("toy", "", 0.9, limit=10)
     sample = cell("toy", "", 1.0, flags={**FLAGS, "sample_rows": True})

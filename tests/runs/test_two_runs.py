@@ -96,7 +96,8 @@ def test_a_killed_run_loses_its_lock_to_the_one_that_waits(matrix: Path, tmp_pat
 
 
 def test_what_a_killed_run_left_is_cleared_by_the_next(matrix: Path, tmp_path: Path) -> None:
-    left = [tmp_path / "fin_fpb" / "toy" / f".{name}" for name in ("base-1.json.7.part", "base-1.json.lock")]
+    names = (f"base-{1:012}.json.7.part", f"base-{1:012}.json.lock")
+    left = [tmp_path / "fin_fpb" / "toy" / f".{name}" for name in names]
     left[0].parent.mkdir(parents=True)
     for path in left:
         path.write_text("{")

@@ -115,3 +115,45 @@ def test_a_killed_run_leaves_the_files_as_they_were(tmp_path: Path) -> None:
     assert not Path("out.csv").exists() and len(list(tmp_path.glob(".*.part"))) == 2
     assert predict("--output", "out.csv") == 1 and predict("--output", "x.csv", "--overwrite") == 1
     assert not list(tmp_path.glob(".*.part")), "what a killed run left was not removed"
+
+
+def test_an_answer_that_somebody_corrected_is_theirs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict("--output", "out.csv") == 1
+    corrected = Path("out.csv").read_text().replace("neutral", "positive", 1)
+    Path("out.csv").write_text(corrected)
+    assert predict("--output", "out.csv") == 2 and Path("out.csv").read_text() == corrected
+    assert "--overwrite" in capsys.readouterr().err
+    assert predict("--output", "out.csv", "--overwrite") == 1 and "positive" not in Path("out.csv").read_text()
+
+
+@pytest.mark.parametrize("words", [["--output", "out.csv"], ["--output", "x.csv", "--overwrite"]])
+def test_what_is_written_there_meanwhile_stays(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Slow(Told):
+        def predict_each(self, texts: list[str]) -> list[predictor.Prediction]:
+            Path(words[1]).write_text("written meanwhile\n")
+            return super().predict_each(texts)
+
+    monkeypatch.setattr(predictor, "Predictor", Slow)
+    assert predict(*words) == 2 and Path(words[1]).read_text() == "written meanwhile\n"
+    kept = words[1].replace(".csv", ".answers.csv")
+    assert kept in capsys.readouterr().err and [row["id"] for row in read(kept)] == ["1", "2", "3"]
+
+
+def test_labels_of_an_adapter_are_no_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hostile(Told):
+        def predict_each(self, texts: list[str]) -> list[predictor.Prediction]:
+            labels = ["=HYPERLINK(1)", "-1"]
+            return [predictor.Prediction(labels[n % 2], 0.5, {}) for n in range(len(texts))]
+
+    monkeypatch.setattr(predictor, "Predictor", Hostile)
+    assert predict("--output", "out.csv") == 1
+    assert [row["predicted_label"] for row in read("out.csv")] == ["'=HYPERLINK(1)", "", "-1"]
+
+
+def test_no_link_is_written_through(tmp_path: Path) -> None:
+    Path("thesis.txt").write_text("mine")
+    Path(f".out.csv.{os.getpid()}.part").symlink_to("thesis.txt")
+    assert predict("--output", "out.csv") == 1
+    assert Path("thesis.txt").read_text() == "mine" and not Path("out.csv").is_symlink()

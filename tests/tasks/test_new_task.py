@@ -1,6 +1,8 @@
 """`finbench new-task` writes a YAML that works as it is, from whatever table, columns and labels a user has."""
 
 import csv
+import errno
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -103,3 +105,19 @@ def test_a_file_that_is_there_is_kept(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["new-task", "mine", "news.csv", "--text", "headline", "--label", "mood"]) == 2
     assert "is there already" in capsys.readouterr().err
     assert Path("tasks_yaml/mine.yaml").read_text() == "task: something\n"
+
+
+def test_a_full_disk_leaves_no_half_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def opened(path: Path, mode: str = "r", *words: object, **options: Any) -> Any:
+        real(path, mode, *words, **options).close() if mode == "x" else None
+        return Full() if mode == "x" else real(path, mode, *words, **options)
+
+    write_csv("news.csv", "text", "label")
+    real = Path.open
+    monkeypatch.setattr(Path, "open", opened)
+    assert main(["new-task", "mine", "news.csv"]) == 2 and not Path("tasks_yaml/mine.yaml").exists()
+    monkeypatch.undo()
