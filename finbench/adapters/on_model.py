@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from finbench.adapters.bottleneck.layer import BottleneckLayer
 from finbench.adapters.wrap import wrap
 from finbench.hf.wrapped import base_of, virtual_tokens
 
@@ -91,7 +92,13 @@ class Switch:
         return same_bits(self._probe(self.model), self._logits)
 
     def _restore(self) -> None:
-        """Put back every module that stands elsewhere: PEFT leaves trained copies of heads and embeddings in place."""
+        """Put back every module that stands elsewhere: PEFT leaves trained copies of heads and embeddings in place.
+
+        After a failure half-way there are bottlenecks too, which listen to modules of the base.
+        """
+        for module in list(self.model.modules()):
+            if isinstance(module, BottleneckLayer):
+                module.release_residual()
         for name, module in self._modules.items():
             parent, _, child = name.rpartition(".")
             if name and getattr(self._modules[parent], child, None) is not module:

@@ -1,6 +1,7 @@
 """`finbench calibrate --base B --adapter A`: fit the temperature that makes confidences mean something."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,23 @@ def _held_out(task_name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     recipe: Recipe = from_settings(settings)
     if task_name not in load_tasks(recipe.tasks):
         raise FinbenchError(f"the adapter was not trained on {task_name}, but on {', '.join(recipe.tasks)}.")
+    _check_rows(task_name, recipe.tasks, record)
     metadata = {"clean": True} if recipe.clean else None
     _, validation = split_rows(load_tasks(recipe.tasks, metadata=metadata), recipe)
     return validation[task_name]
+
+
+def _check_rows(task_name: str, tasks: Sequence[str], record: Mapping[str, Any]) -> None:
+    """Refuse rows that are not those of the training: which ones were held out follows from all of them."""
+    from finbench.data.load import load, rows_sha256
+    from finbench.errors import FinbenchError
+    from finbench.tasks.load import load_tasks
+
+    then = (record.get("rows") or {}).get(task_name) or {}
+    rows = load(**load_tasks(tasks)[task_name].config.dataset_kwargs)
+    if rows_sha256(rows.splits["train"]) != then.get("sha256"):
+        raise FinbenchError(
+            f"the train rows of {task_name} (now {rows.source}, {len(rows.splits['train'])} rows) are not those that "
+            f"the adapter was trained on ({then.get('source', 'unknown')}, {then.get('count', 'unknown')} rows), so "
+            "nobody knows which of them it has not seen. Give it the same rows (FINBENCH_DATA), or train it again."
+        )

@@ -38,6 +38,7 @@ def flags(cell: Cell) -> list[str]:
         found.append(f"{cell.unparsed_share:.1%} of answers could not be read")
     if cell.flags.get("trained_precision"):
         found.append(f"trained at {cell.flags['trained_precision']}, scored at {cell.key.precision}")
+    found += _prompted_otherwise(cell)
     if (constant := constant_answer(cell)) is not None and accuracy_interval(cell).low <= constant:
         found.append("not shown to beat a constant answer")
     if cell.n_clusters < cell.n_rows:
@@ -51,6 +52,19 @@ def flags(cell: Cell) -> list[str]:
     if cell.adapter is not None and not record_of(cell):
         found.append("no record of the adapter's training")
     return found + ([cell.note] if cell.note else [])
+
+
+def _prompted_otherwise(cell: Cell) -> list[str]:
+    """Return in what the prompts of the training differed from those of the cell."""
+    recipe = record_of(cell).get("recipe") or {}
+    found = []
+    shots = recipe.get("num_fewshot")
+    if shots is not None and shots != cell.key.num_fewshot and not cell.key.engine.startswith("hf-classifier"):
+        found.append(f"trained with {shots} shots, scored with {cell.key.num_fewshot}")
+    if recipe and bool(recipe.get("clean")) != cell.key.clean:
+        then, now = ("cleaned", "plain") if recipe.get("clean") else ("plain", "cleaned")
+        found.append(f"trained on {then} texts, scored on {now} ones")
+    return found
 
 
 def with_outcomes(cell: Cell, outcomes: Outcomes) -> list[str]:

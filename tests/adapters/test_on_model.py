@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, PrefixTuningConfig, get_peft_model
+from peft import (
+    AdaptionPromptConfig,
+    IA3Config,
+    LNTuningConfig,
+    LoraConfig,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    get_peft_model,
+)
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -24,6 +33,9 @@ CAUSAL: dict[str, Any] = {
     ),
     "ia3": IA3Config(task_type="CAUSAL_LM", target_modules=["c_attn"], feedforward_modules=[]),
     "prefix": PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
+    "prompt": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
+    "p-tuning": PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=3, encoder_hidden_size=8),
+    "layer norms": LNTuningConfig(task_type="CAUSAL_LM", target_modules=["ln_1", "ln_2"]),
     "bottleneck": BottleneckConfig(task_type="CAUSAL_LM"),
     "parallel bottleneck": BottleneckConfig(task_type="CAUSAL_LM", placement="parallel"),
 }
@@ -66,6 +78,31 @@ def test_an_adapter_of_another_size_is_refused_and_leaves_nothing(gpt2: Path, tm
     with pytest.raises(FinbenchError, match="does not fit this base"):
         switch.put_on(folder)
     assert switch.take_off()
+
+
+@pytest.mark.parametrize("placement", ["pfeiffer", "parallel"])
+def test_a_bottleneck_that_does_not_fit_leaves_no_hook(placement: str, gpt2: Path, tmp_path: Path) -> None:
+    config = BottleneckConfig(task_type="CAUSAL_LM", placement=placement)
+    folder = save_shaken(get_peft_model(AutoModelForCausalLM.from_pretrained(gpt2), config), tmp_path)
+    weights = load_file(folder / "adapter_model.safetensors")
+    wider = {name: torch.cat([weight, weight]) for name, weight in weights.items()}
+    save_file(wider, folder / "adapter_model.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(gpt2).eval()
+    switch = Switch(model)
+    for _ in range(2):
+        with pytest.raises(FinbenchError):
+            switch.put_on(folder)
+        assert switch.take_off()
+        assert not [name for name, part in model.named_modules() if part._forward_pre_hooks or part._forward_hooks]
+
+
+def test_an_adapter_that_changes_modules_in_place_is_seen(llama: Path, tmp_path: Path) -> None:
+    """LLaMA-Adapter has no layer of PEFT's to pass over."""
+    config = AdaptionPromptConfig(task_type="CAUSAL_LM", adapter_len=4, adapter_layers=1)
+    folder = save_shaken(get_peft_model(AutoModelForCausalLM.from_pretrained(llama), config), tmp_path)
+    switch = Switch(AutoModelForCausalLM.from_pretrained(llama).eval())
+    switch.put_on(folder)
+    assert switch.proof().changed
 
 
 def classifier_adapter(bert: Path, folder: Path, labels: list[str], seed: int) -> Path:

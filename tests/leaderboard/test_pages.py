@@ -72,6 +72,17 @@ def test_seeds_of_a_recipe_are_one_line(scored: Write, pages: Callable) -> None:
     assert "0.7500 ± 0.0500" in line(methods, "lora", "| 3 ") and line(methods, "lora", "| 1 ", "0.8000")
 
 
+def test_a_cell_says_that_its_prompts_were_not_those_of_the_training(scored: Write, pages: Callable) -> None:
+    of = {"method": "lora", "tasks": ["fin_fpb"]}
+    scored("toy", "none", 84, record={**of, "recipe": {"num_fewshot": 0, "clean": False}})
+    scored("toy", "clean", 90, record={**of, "recipe": {"num_fewshot": None, "clean": True}})
+    scored("toy", "same", 96, record={**of, "recipe": {"num_fewshot": 1, "clean": False}})
+    task = pages()["task_fpb.md"]
+    assert "trained with 0 shots, scored with 1" in task
+    assert "trained on cleaned texts, scored on plain ones" in task
+    assert task.count("trained with") == 1 and task.count("trained on cleaned") == 1
+
+
 def test_a_model_trained_whole_is_its_base_with_method_full(scored: Write, pages: Callable) -> None:
     record = {"method": "full", "tasks": ["fin_fpb"], "recipe": {}, "base": {"id": "x/toy-7b", "sha256": "toy"}}
     scored("toy", "", 60), scored("fpb-full-s0", "", 100, record=record)

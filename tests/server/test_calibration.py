@@ -1,6 +1,7 @@
 """The temperature and the calibration error, on cases worked out by hand and through the command."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +30,20 @@ def test_the_temperature_that_made_the_labels_is_found() -> None:
     assert found.ece_after < 0.01 < 0.1 < found.ece_before and found.nll_after < found.nll_before
 
 
-def test_the_command_fits_on_held_out_rows_and_the_predictor_uses_it(bert: Path, adapter: Path, tmp_path: Path) -> None:
-    import shutil
+def test_rows_that_have_changed_since_the_training_are_not_called_held_out(
+    bert: Path, adapter: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(adapter, tmp_path / "own")
+    record = json.loads((own / "finbench.json").read_text())
+    record["rows"]["fin_fpb"]["sha256"] = "0" * 64
+    (own / "finbench.json").write_text(json.dumps(record))
+    command = [sys.executable, "-m", "finbench", "calibrate", "--base", str(bert), "--adapter", str(own)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 2 and "are not those that the adapter was trained on" in done.stderr
+    assert not (own / calibration.FILE).exists()
 
+
+def test_the_command_fits_on_held_out_rows_and_the_predictor_uses_it(bert: Path, adapter: Path, tmp_path: Path) -> None:
     own = shutil.copytree(adapter, tmp_path / "own")
     command = [sys.executable, "-m", "finbench", "calibrate", "--base", str(bert), "--adapter", str(own)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)

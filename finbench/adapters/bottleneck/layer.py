@@ -93,6 +93,7 @@ class BottleneckLayer(nn.Module, BaseTunerLayer):
         """Leave the base model as it was found."""
         if self._residual_hook is not None:
             self._residual_hook.remove()
+        self._residuals.clear()
 
     def _keep_residual(self, _source: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         self._residuals[threading.get_ident()] = inputs[0]

@@ -107,7 +107,11 @@ class BottleneckModel(BaseTuner):
             name = str(config.residual_module)
             layer.read_residual(name, self._find_in_layer(name, current_key))
         near = next(target.parameters(), next(parent.parameters(), None))  # a dropout has no parameters
-        layer.add(adapter_name, shape, near)
+        try:
+            layer.add(adapter_name, shape, near)
+        except Exception:
+            layer.release_residual() if layer is not target else None  # nobody else knows of it yet
+            raise
         if layer is not target:
             self._replace_module(parent, target_name, layer, target)
 
