@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,10 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     before.check_disk(recipe, folder, counts, len(found.train))
     not_shared = _share(model, recipe, found.train)
     shares = not_shared == ""
-    trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
+    with _fitting(recipe, model):
+        trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
+        trainer.try_batch() if not split.splits_weights() else None  # split weights run together or not at all
     [checkpoint] = broadcast_object_list([str(last) if last else None])  # processes can talk from the trainer on
-    _try(trainer, recipe)
     with Monitor() as monitor:
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = trainer.evaluate() if found.validation else {}
@@ -102,22 +104,20 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     return Trained(folder, labels, found, kept, history, confusions, resources, counts, writes, not_shared)
 
 
-def _try(trainer: RecipeTrainer, recipe: Recipe) -> None:
-    """Run one batch of two rows forward and back, as training will, before its first step.
+@contextmanager
+def _fitting(recipe: Recipe, model: Any) -> Iterator[None]:
+    """Say in one line what a trial of the method on the model ends in.
 
     Raises:
         FinbenchError: the method and the model do not go together.
 
     """
-    if split.splits_weights():
-        return  # its parts run together or not at all
-    family = base_of(trainer.model).config.model_type
     try:
-        trainer.try_batch()
+        yield
     except torch.OutOfMemoryError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, NotImplementedError) as error:
-        raise methods.does_not_fit(recipe, family, error) from error
+        raise methods.does_not_fit(recipe, base_of(model).config.model_type, error) from error
 
 
 def _speed(trainer: RecipeTrainer, checkpoint: str | None, monitor: Monitor) -> dict[str, float]:

@@ -29,6 +29,25 @@ COMMANDS = {
     "demo": "do all of it on bundled rows with models built on the spot",
 }
 
+EXAMPLES = {
+    "data": "finbench data audit fin_fpb fin_headline",
+    "new-task": 'finbench new-task my_mood news.csv --text headline --label mood --instruction "Good or bad news?"',
+    "validate": "finbench validate tasks_yaml/my_mood.yaml",
+    "finetune": "finbench finetune finetune/recipes/gpt2_fpb_lora.yaml epochs=1 --output adapters/first",
+    "sweep": "finbench sweep recipe.yaml sweep.yaml limit=500 --output sweeps/rate",
+    "plan": "finbench plan finetune/recipes/llama3_1_8b_4bit_r4_fpb.yaml --gpu 1x24GB",
+    "run": "finbench run matrix.yaml --dry-run",
+    "compat": "finbench compat --base gpt2 --tasks fin_fpb_gen --limit 100",
+    "leaderboard": "finbench leaderboard --check",
+    "export": "finbench export csv --output cells.csv",
+    "import-results": "finbench import-results results/gpt2/results_2026.json",
+    "predict": "finbench predict --base gpt2 --adapter adapters/first --input news.csv --output out.csv",
+    "calibrate": "finbench calibrate --base gpt2 --adapter adapters/first",
+    "serve": "finbench serve --base gpt2 --adapter adapters/first --port 5000",
+    "doctor": "finbench doctor --json",
+    "demo": "finbench demo",
+}
+
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """Return the parser, with the arguments of the chosen command only."""
@@ -39,7 +58,7 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"finbench {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(name, help=text, description=text, epilog=f"example: {EXAMPLES[name]}")
         command.add_argument(
             "-v", "--verbose", action="store_true", help="show every notice and bar of the libraries beneath"
         )

@@ -1,6 +1,7 @@
 """`finbench finetune RECIPE.yaml [key=value ...]`: train an adapter, or a whole model, from one recipe or several."""
 
 import argparse
+import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -25,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="remove first what an earlier training lists as its own in that folder"
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only say what would be trained: no weights are loaded, nothing is written",
+    )
     add_executor(parser, "a recipe")
 
 
@@ -40,29 +46,43 @@ def run(options: argparse.Namespace) -> int:
         folders = {recipe: (options.output or adapters()) / recipe.stem for recipe in recipes}
     if len(set(folders.values())) < len(recipes):
         raise FinbenchError("two of the recipes have the same name, so their adapters would lie in one folder.")
+    if options.dry_run:
+        for recipe, folder in folders.items():
+            _foretell(recipe, settings, folder)
+        return 0
     if len(recipes) == 1 and options.executor == "local":
         return _train(recipes[0], settings, folders[recipes[0]], options.overwrite)
     return _train_as_jobs(options, folders, settings)
 
 
-def _train(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -> int:
+def _foretell(path: Path, settings: Sequence[str], folder: Path) -> None:
+    """Say what a recipe will train on, for how many steps, and where."""
+    from finbench.tasks.load import load_tasks
+    from finetune.examples import split_rows
     from finetune.recipe import read_recipe
-    from finetune.train import train
 
     recipe = read_recipe(path, settings)
+    train, validation = split_rows(load_tasks(recipe.tasks), recipe)
+    counts = [sum(map(len, rows.values())) for rows in (train, validation)]
+    batch = recipe.batch_size * recipe.gradient_accumulation
+    steps = recipe.max_steps or math.ceil(counts[0] / batch * recipe.epochs)
+    print(f"{path}: {recipe.method} on {recipe.base} ({recipe.task_type}) for {', '.join(train)}")
+    print(f"  {counts[0]} train rows, {counts[1]} validation rows, {steps} steps of {batch} rows, into {folder}")
+    print(f"  finbench plan {path} says what memory and time it takes")
+
+
+def _train(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -> int:
+    from finbench import api
+    from finbench.adapters.folder import RECORD
+    from finbench.documents import read_json
+
     if overwrite and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise FinbenchError(
             f"--overwrite: several processes would remove what one of them has begun. Remove {folder} first."
         )
-    from finbench.cells.provenance import published
-    from finetune.card import describe
-    from finetune.output import alone
-
-    words = ["finbench", "finetune", str(path), *settings, "--output", str(folder)]
-    with alone(folder):
-        trained = train(recipe, folder, overwrite)
-        if trained.writes:
-            _say(folder, describe(trained, recipe, published(words)))
+    api.finetune(path, folder, overwrite, settings)
+    if int(os.environ.get("RANK", "0")) == 0:  # of several processes one speaks
+        _say(folder, read_json(folder / RECORD))
     return 0
 
 

@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="fail cells that hf-fast cannot score with shared prefixes"
     )
-    parser.add_argument("--plan", action="store_true", help="only say what would be scored")
+    parser.add_argument(
+        "--dry-run", "--plan", action="store_true", help="only say what would be scored: no model is loaded"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -52,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"  not a valid cell: {line}")
     for line in plan.problems:
         print(f"  cannot be planned: {line}")
-    if options.plan or not plan.todo:
-        return 1 if plan.problems or (failed and not options.plan) else 0
+    if options.dry_run or not plan.todo:
+        return 1 if plan.problems or (failed and not options.dry_run) else 0
     from finbench.jobs.executor import Needs
     from finbench.runs.execute import execute
 

@@ -40,7 +40,7 @@ def arguments_of(module: Any) -> Arguments:
     """Return what the forward pass of a bare model or backbone takes, found by trial once for its class."""
     kind = type(module)
     if kind not in _FOUND:
-        with _quietly(module):
+        with _quietly(module), mixed_precision(module):
             _FOUND[kind] = Arguments(_cache_name(module), _takes_places(module))
     return _FOUND[kind]
 
@@ -112,6 +112,12 @@ def _takes_places(module: Any) -> bool:
         return bool(output.logits.shape[1] == 1)
     except Exception:  # a backbone has no logits, and a family may not know the argument
         return False
+
+
+def mixed_precision(module: Any) -> torch.autocast:
+    """Return the autocast that training runs in where weights are of half precision: what is trained is in float32."""
+    halves = module.dtype in (torch.bfloat16, torch.float16)
+    return torch.autocast(module.device.type, module.dtype if halves else None, enabled=halves)
 
 
 @contextmanager

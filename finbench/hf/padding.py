@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from finbench.hf.forward import mixed_precision
 from finbench.hf.sharing import tolerance
 
 Side = Literal["right", "left", ""]
@@ -44,6 +45,5 @@ def _logits(model: Any, pad_token_id: int, side: Side, filling: int) -> torch.Te
     mask = [*masked, *([1] * TOKENS)] if side == "left" else [*([1] * TOKENS), *masked]
     device = next(model.parameters()).device
     inputs = {"input_ids": torch.tensor([ids], device=device), "attention_mask": torch.tensor([mask], device=device)}
-    halves = model.dtype in (torch.bfloat16, torch.float16)  # beside which what is being trained is in float32
-    with torch.autocast(device.type, model.dtype if halves else None, enabled=halves):
+    with mixed_precision(model):
         return model(**inputs).logits.float()

@@ -59,7 +59,8 @@ def _seq2seq_name(base: Any) -> str:
     """Return the name that an encoder-decoder model's output gives its cache, by a trial of one token each."""
     import torch
 
-    ids = torch.zeros(1, 1, dtype=torch.long, device=base.device)
+    end = base.config.get_text_config().eos_token_id or 0  # which a classifier's head looks for
+    ids = torch.full((1, 1), end, dtype=torch.long, device=base.device)
     with torch.no_grad():
         output = base(input_ids=ids, decoder_input_ids=ids, use_cache=True)
     return next((name for name, value in output.items() if hasattr(value, "get_seq_length")), "")

@@ -144,12 +144,18 @@ def read_matrix(path: Path) -> Matrix:
     """
     given = read_yaml(path)
     try:
-        return _matrix(given)
+        return matrix_of(given)
     except FinbenchError as error:
         raise FinbenchError(f"{path}: {error}") from None
 
 
-def _matrix(given: Any) -> Matrix:
+def matrix_of(given: Any) -> Matrix:
+    """Return the matrix of a mapping as its YAML would have it.
+
+    Raises:
+        FinbenchError: a key is unknown or missing, a value is none of those allowed.
+
+    """
     values = _checked(given, Matrix, "the matrix")
     bases = values["bases"]
     if not isinstance(bases, list):

@@ -38,7 +38,7 @@ def apply(model: Any, recipe: Recipe) -> Any:
         _check_modules(model, recipe)
     try:
         return connect(importlib.import_module(f"finetune.methods.{recipe.method}").apply(model, recipe))
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, NotImplementedError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, NotImplementedError) as error:
         raise does_not_fit(recipe, model.config.model_type, error) from error
 
 

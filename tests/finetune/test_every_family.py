@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from transformers import AutoModelForSequenceClassification
 
 from finbench.adapters.folder import read_adapter
 from finbench.adapters.on_model import Switch
 from finbench.errors import FinbenchError
+from finbench.hf.forward import arguments_of
 from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
 from finbench.models.plain import PlainLM
@@ -152,6 +154,7 @@ def test_a_new_head_moves_in_bfloat16(bert: Path, tmp_path: Path) -> None:
     finetune(tmp_path, bert, "lora", "max_steps=1", "learning_rate=1.0e-12", *settings[:1], output="before")
     finetune(tmp_path, bert, "lora", *settings, output="after")
     first, last = (head_of(tmp_path / name) for name in ("before", "after"))
+    assert arguments_of(AutoModelForSequenceClassification.from_pretrained(bert)).cache, "a trial of mixed types stays"
     assert first.dtype == torch.float32 and (first != last).float().mean() > 0.99
 
 
