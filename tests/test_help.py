@@ -23,7 +23,9 @@ def test_help_ends_with_an_example_that_the_command_takes(command: str, capsys: 
 
 
 def test_a_dry_run_of_a_training_says_what_it_would_do_and_leaves_nothing(bert: Path, tmp_path: Path) -> None:
-    (tmp_path / "r.yaml").write_text(f"base: {bert}\ntasks: [fin_fpb]\ntask_type: classifier\nmethod: lora\n")
+    (tmp_path / "r.yaml").write_text(
+        f"base: {bert}\ntasks: [fin_fpb]\ntask_type: classifier\nmethod: lora\nvalidation_share: 0.3\n"
+    )
     code = "import sys\nfrom finbench.cli import main\nmain(sys.argv[1:])\nprint('peft' in sys.modules)"
     words = ["finetune", "r.yaml", "epochs=2", "batch_size=8", "--dry-run", "--output", "out"]
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="only say what would be trained: no weights are loaded, nothing is written",
+        help="only say what would be trained: nothing is loaded or written",
     )
     add_executor(parser, "a recipe")
 
