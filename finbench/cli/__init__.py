@@ -11,6 +11,7 @@ from finbench.errors import FinbenchError
 from finbench.quiet import quiet
 
 COMMANDS = {
+    "init": "make a first working folder: a recipe, a matrix and a task of your own",
     "data": "audit the rows: classes, duplicates, leaks, effective number, token lengths",
     "new-task": "write a task YAML for a CSV or JSONL file of your own",
     "validate": "check task YAMLs, naming what is wrong and where",
@@ -30,6 +31,7 @@ COMMANDS = {
 }
 
 EXAMPLES = {
+    "init": "finbench init study",
     "data": "finbench data audit fin_fpb fin_headline",
     "new-task": 'finbench new-task my_mood news.csv --text headline --label mood --instruction "Good or bad news?"',
     "validate": "finbench validate tasks_yaml/my_mood.yaml",

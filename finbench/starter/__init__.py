@@ -1,0 +1,37 @@
+"""A first working folder: a task of one's own, a recipe and a matrix, with comments, so that a study begins with edits.
+
+What lies beside this file is copied as it is; the task's YAML is written as `finbench new-task` writes it.
+"""
+
+from contextlib import chdir
+from pathlib import Path
+
+from finbench.errors import FinbenchError
+from finbench.whole import write_text
+
+FILES = ("my_mood.csv", "recipe.yaml", "matrix.yaml")
+TASK = Path("tasks_yaml", "my_mood.yaml")
+
+
+def make(folder: Path) -> list[Path]:
+    """Write the files into a folder, which is made if need be; return their paths.
+
+    Raises:
+        FinbenchError: one of them is there already, and nothing was written; or the folder cannot be written.
+
+    """
+    from finbench.tasks.new import NewTask, write_task
+
+    wanted = [folder / name for name in (*FILES, TASK)]
+    if there := [path for path in wanted if path.exists()]:
+        raise FinbenchError(f"{', '.join(map(str, there))}: there already. Give another folder, or move them away.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            write_text(folder / name, Path(__file__).with_name(name).read_text(encoding="utf-8"))
+        with chdir(folder):
+            asked = "What is the mood of this sentence about a company?"
+            write_task(NewTask("my_mood", "my_mood.csv", "", "text", "label", asked), TASK.parent)
+    except OSError as error:
+        raise FinbenchError(f"{folder} cannot be written ({error.strerror}).") from error
+    return wanted

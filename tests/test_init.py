@@ -1,0 +1,36 @@
+"""A first working folder, from `finbench init` to a board."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def finbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "finbench", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "FINBENCH_DATA": "sample"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_what_it_makes_is_a_study(gpt2: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    made = finbench(tmp_path, "init", "study")
+    assert made.returncode == 0 and "finbench run matrix.yaml" in made.stdout, made.stderr
+    assert {path.name for path in folder.iterdir()} == {"my_mood.csv", "recipe.yaml", "matrix.yaml", "tasks_yaml"}
+    assert finbench(folder, "validate", "tasks_yaml/my_mood.yaml").returncode == 0
+    foretold = finbench(folder, "finetune", "recipe.yaml", "--dry-run").stdout
+    assert "lora on gpt2 (causal) for my_mood" in foretold and "into " in foretold
+    matrix = (folder / "matrix.yaml").read_text()
+    (folder / "matrix.yaml").write_text(matrix.replace("base: gpt2 ", f"base: {gpt2} "))
+    trained = finbench(folder, "finetune", "recipe.yaml", f"base={gpt2}", "max_steps=1", "--output", "adapters/first")
+    assert trained.returncode == 0, trained.stderr
+    done = finbench(folder, "run", "matrix.yaml", "--cells", "leaderboards/cells")
+    assert done.returncode == 0 and "2 to score" in done.stdout, done.stdout + done.stderr
+    assert len(list((folder / "leaderboards" / "cells").rglob("*.json"))) == 2
+
+
+def test_files_that_are_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("mine")
+    refused = finbench(tmp_path, "init")
+    assert refused.returncode == 2 and "recipe.yaml: there already" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
