@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from finbench.errors import FinbenchError
+from finbench.quiet import quiet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Split = Literal["train", "validation", "test"]
 
 
+@quiet()
 def score(
     base: str,
     tasks: Sequence[str],
@@ -53,6 +55,7 @@ def score(
     return _frame([cell for cell in read_cells(place).results if cell.key in wanted])
 
 
+@quiet()
 def finetune(
     recipe: str | Path | Mapping[str, Any],
     output: str | Path | None = None,
@@ -132,6 +135,7 @@ def compare(first: str, second: str, folder: str | Path | None = None) -> "pd.Da
     return pd.DataFrame(lines, columns=columns)
 
 
+@quiet()
 def rows(task: str, split: Split = "test") -> "pd.DataFrame":
     """Return a task's rows as they are asked: id, text, label or answer, and what else the dataset has.
 
