@@ -17,7 +17,7 @@ def test_help_ends_with_an_example_that_the_command_takes(command: str, capsys: 
         main([command, "--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert said.endswith(f"example: {EXAMPLES[command]}")
-    words = shlex.split(EXAMPLES[command])[1:]
+    words = shlex.split(EXAMPLES[command].partition(" >> ")[0])[1:]
     options, rest = build_parser(command).parse_known_args(words)
     assert options.command == command and all("=" in word for word in rest)
 
@@ -41,3 +41,13 @@ def test_a_dry_run_of_a_matrix_loads_no_model(bert: Path, tmp_path: Path, capsys
     (tmp_path / "m.yaml").write_text(f"name: m\ntasks: [fin_fpb]\nbases:\n  - {{base: {bert}, model: hf}}\n")
     assert main(["run", str(tmp_path / "m.yaml"), "--cells", str(tmp_path / "cells"), "--dry-run"]) == 0
     assert "1 to score" in capsys.readouterr().out and not (tmp_path / "cells").exists()
+
+
+def test_the_completion_script_is_one_and_knows_every_command(tmp_path: Path) -> None:
+    pytest.importorskip("shtab")
+    done = subprocess.run([sys.executable, "-m", "finbench", "completion", "bash"], capture_output=True, text=True)
+    (tmp_path / "script").write_text(done.stdout)
+    asked = "COMP_WORDS=(finbench pre); COMP_CWORD=1; _shtab_finbench; echo ${COMPREPLY[@]}"
+    words = f"source {tmp_path / 'script'}; {asked}"
+    assert subprocess.run(["bash", "-c", words], capture_output=True, text=True).stdout.strip() == "predict"
+    assert all(command in done.stdout for command in COMMANDS) and "--dry-run" in done.stdout

@@ -27,6 +27,7 @@ COMMANDS = {
     "calibrate": "fit an adapter's confidences on rows held out of its training",
     "serve": "offer a page and an /analyze endpoint",
     "doctor": "say whether finbench works here: releases, start-up hook, fast paths by trial, devices, rows",
+    "completion": "print the script that completes commands and flags in bash, zsh or tcsh",
     "demo": "do all of it on bundled rows with models built on the spot",
 }
 
@@ -47,12 +48,13 @@ EXAMPLES = {
     "calibrate": "finbench calibrate --base gpt2 --adapter adapters/first",
     "serve": "finbench serve --base gpt2 --adapter adapters/first --port 5000",
     "doctor": "finbench doctor --json",
+    "completion": "finbench completion bash >> ~/.bashrc",
     "demo": "finbench demo",
 }
 
 
-def build_parser(chosen: str | None) -> argparse.ArgumentParser:
-    """Return the parser, with the arguments of the chosen command only."""
+def build_parser(chosen: str | None, every: bool = False) -> argparse.ArgumentParser:
+    """Return the parser, with the arguments of the chosen command only, or of `every` one."""
     parser = argparse.ArgumentParser(
         prog="finbench",
         description="Which base model with which adapter is best at your financial tasks, at what cost?",
@@ -64,7 +66,7 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
         command.add_argument(
             "-v", "--verbose", action="store_true", help="show every notice and bar of the libraries beneath"
         )
-        if name == chosen:
+        if name == chosen or every:
             module = importlib.import_module(f"finbench.cli.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
