@@ -6,6 +6,7 @@ that it is said at every load here.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from finbench.errors import FinbenchError
@@ -106,6 +107,10 @@ def refusing(base: str, what: str = "base") -> Iterator[None]:
             raise FinbenchError(
                 f"{base!r} brings code of its own, which finbench does not run. If you have read that code and trust "
                 "it, say so: --trust-remote-code, or trust_remote_code: true in a matrix's base or a recipe."
+            ) from error
+        if base.startswith(("/", "./", "../", "~")) and not Path(base).expanduser().exists():
+            raise FinbenchError(
+                f"there is no folder {base!r}: give the folder of a model, or its id on the hub."
             ) from error
         raise FinbenchError(
             f"the {what} of {base!r} cannot be loaded: {reason} "

@@ -107,3 +107,9 @@ def test_label_names_are_read_by_number(tmp_path: Path) -> None:
         json.dumps({"model_type": "bert", "id2label": {"2": "neutral", "0": "positive", "1": "negative"}})
     )
     assert class_names(load_config(str(tmp_path))) == ("positive", "negative", "neutral")
+
+
+@pytest.mark.parametrize("base", ["/nowhere/at/all", "./nothing-here", "../nor-here"])
+def test_a_folder_that_is_not_there_is_called_one(base: str) -> None:
+    with pytest.raises(FinbenchError, match=f"there is no folder '{base}': give the folder of a model"):
+        load_config(base)
