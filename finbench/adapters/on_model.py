@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-from finbench.adapters.bottleneck.layer import BottleneckLayer
 from finbench.adapters.wrap import wrap
-from finbench.hf.wrapped import base_of, virtual_tokens
+from finbench.hf.wrapped import adapter_type, base_of, virtual_tokens
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,8 @@ class Switch:
 
         After a failure half-way there are bottlenecks too, which listen to modules of the base.
         """
+        from finbench.adapters.bottleneck.layer import BottleneckLayer  # after PEFT, whose start-up hook imports it
+
         for module in list(self.model.modules()):
             if isinstance(module, BottleneckLayer):
                 module.release_residual()
@@ -118,7 +119,7 @@ def _passed_over(wrapped: Any) -> Iterator[None]:
     from finbench.hf.tuners import BaseTunerLayer
 
     layers = [module for module in wrapped.modules() if isinstance(module, BaseTunerLayer)]
-    if not layers and not virtual_tokens(wrapped):
+    if not layers and adapter_type(wrapped) and not virtual_tokens(wrapped):
         with wrapped.disable_adapter():
             yield
         return
