@@ -26,14 +26,15 @@ def test_a_dry_run_of_a_training_says_what_it_would_do_and_leaves_nothing(bert: 
     (tmp_path / "r.yaml").write_text(
         f"base: {bert}\ntasks: [fin_fpb]\ntask_type: classifier\nmethod: lora\nvalidation_share: 0.3\n"
     )
+    batch = 7
     code = "import sys\nfrom finbench.cli import main\nmain(sys.argv[1:])\nprint('peft' in sys.modules)"
-    words = ["finetune", "r.yaml", "epochs=2", "batch_size=8", "--dry-run", "--output", "out"]
+    words = ["finetune", "r.yaml", "epochs=3", f"batch_size={batch}", "--dry-run", "--output", "out"]
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = re.search(r"(\d+) train rows, (\d+) validation rows", done.stdout)
     assert found is not None
     rows, validation = map(int, found.groups())
-    assert f"{-(-rows * 2 // 8)} steps of 8 rows, into out" in done.stdout and validation > 0
+    assert f"{-(-rows // batch) * 3} steps of {batch} rows, into out" in done.stdout and validation > 0
     assert done.stdout.endswith("False\n") and [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
 
 

@@ -65,7 +65,7 @@ def _foretell(path: Path, settings: Sequence[str], folder: Path) -> None:
     train, validation = split_rows(load_tasks(recipe.tasks), recipe)
     counts = [sum(map(len, rows.values())) for rows in (train, validation)]
     batch = recipe.batch_size * recipe.gradient_accumulation
-    steps = recipe.max_steps or math.ceil(counts[0] / batch * recipe.epochs)
+    steps = recipe.max_steps or math.ceil(recipe.epochs * math.ceil(counts[0] / batch))
     print(f"{path}: {recipe.method} on {recipe.base} ({recipe.task_type}) for {', '.join(train)}")
     print(f"  {counts[0]} train rows, {counts[1]} validation rows, {steps} steps of {batch} rows, into {folder}")
     print(f"  finbench plan {path} says what memory and time it takes")
