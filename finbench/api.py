@@ -100,8 +100,10 @@ def open_cells(folder: str | Path | None = None) -> "pd.DataFrame":
     engine, source, created.
     """
     from finbench.cells.store import read_cells
+    from finbench.leaderboard.table import by_condition
 
-    return _frame(read_cells(_cells_folder(folder)).results)
+    tables = by_condition(read_cells(_cells_folder(folder)).results)
+    return _frame([cell for table in tables.values() for cell in table.values()])
 
 
 def compare(first: str, second: str, folder: str | Path | None = None) -> "pd.DataFrame":
@@ -109,10 +111,11 @@ def compare(first: str, second: str, folder: str | Path | None = None) -> "pd.Da
 
     Entries are named as `open_cells` does. Columns: task, rows, first, second (accuracies), difference, gained and lost
     (rows that the second, or the first, alone answers rightly), p of an exact paired test (McNemar, or clusters
-    swapped where rows repeat), not corrected for several tasks.
+    swapped where rows repeat), not corrected for several tasks; and untested, which says why the last three are None
+    where the two have not the same rows.
 
     Raises:
-        FinbenchError: there is no such entry, or it stands there under several conditions.
+        FinbenchError: there is no such entry, it stands there under several conditions, or no task has both.
 
     """
     import pandas as pd
@@ -123,15 +126,16 @@ def compare(first: str, second: str, folder: str | Path | None = None) -> "pd.Da
     place = _cells_folder(folder)
     found = read_cells(place).results
     a, b = _by_task(found, first), _by_task(found, second)
+    if not set(a) & set(b):
+        raise FinbenchError(f"no task was answered by both: {first!r} has {', '.join(a)}, {second!r} {', '.join(b)}.")
     outcomes, lines = Outcomes(place), []
     for task in sorted(set(a) & set(b)):
         tested, moved = outcomes.accuracy(a[task], b[task]), outcomes.moved(a[task], b[task])
-        if isinstance(tested, str) or moved is None:
-            continue
-        lost, gained = moved
+        lost, gained = moved or (None, None)
+        p, untested = (None, tested) if isinstance(tested, str) else (tested.p_value, "")
         values = (a[task].metrics["accuracy"].value, b[task].metrics["accuracy"].value)
-        lines.append((task, a[task].n_rows, *values, values[1] - values[0], gained, lost, tested.p_value))
-    columns = ["task", "rows", "first", "second", "difference", "gained", "lost", "p"]
+        lines.append((task, a[task].n_rows, *values, values[1] - values[0], gained, lost, p, untested))
+    columns = ["task", "rows", "first", "second", "difference", "gained", "lost", "p", "untested"]
     return pd.DataFrame(lines, columns=columns)
 
 
@@ -166,9 +170,11 @@ def _entry(cell: "Cell") -> str:
 
 
 def _by_task(found: Sequence["Cell"], entry: str) -> dict[str, "Cell"]:
-    """Return an entry's cells by task."""
+    """Return an entry's newest cells by task."""
+    from finbench.leaderboard.table import by_condition
+
     of_task: dict[str, Cell] = {}
-    for cell in found:
+    for cell in (cell for table in by_condition(found).values() for cell in table.values()):
         if _entry(cell) != entry:
             continue
         if cell.key.task in of_task:

@@ -8,7 +8,7 @@ import torch
 
 from finbench.errors import FinbenchError
 from finbench.hf.bits import KEEP_HEADS, bits_config
-from finbench.hf.load import load_config, load_model, load_tokenizer
+from finbench.hf.load import lacking, load_config, load_model, load_tokenizer
 from finetune import sharded as split
 from finetune.recipe import Recipe
 
@@ -35,7 +35,6 @@ def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any, tuple[st
     named = load_config(*where).id2label
     options = _options(recipe, labels)
     model, info = load_model(AUTO_CLASS[recipe.task_type], *where, output_loading_info=True, **options)
-    lacking = {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
     if labels:
         _order_head(model, named, labels)
     if tokenizer.pad_token_id is None:
@@ -44,17 +43,17 @@ def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any, tuple[st
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     # what is split goes to the devices part by part
     placed = model if recipe.bits or split.splits_weights() else model.to(_device())
-    return placed, tokenizer, _new_modules(model, lacking, recipe) if labels else ()
+    return placed, tokenizer, _new_modules(model, lacking(info), recipe) if labels else ()
 
 
-def _new_modules(model: Any, lacking: set[str], recipe: Recipe) -> tuple[str, ...]:
+def _new_modules(model: Any, absent: set[str], recipe: Recipe) -> tuple[str, ...]:
     """Return the modules of a classifier that its base lacks, but for those that PEFT saves by their names.
 
     Raises:
         FinbenchError: the base lacks weights of its own layers, which no adapter would bring.
 
     """
-    new = {name.rpartition(".")[0] for name in lacking}
+    new = {name.rpartition(".")[0] for name in absent}
     inside = {name for name in new if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name}
     if inside and recipe.method != "full":
         raise FinbenchError(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from finbench.hf.padding import Side, filled_up
 from finetune.examples import Example
 from finetune.shared_prefix import shared_batch
 
@@ -15,7 +16,7 @@ def collate(
     pad_token_id: int,
     labels: Sequence[str],
     shares: bool = False,
-    side: str = "right",
+    side: Side = "right",
 ) -> dict[str, Any]:
     """Return a batch: `input_ids` and `attention_mask` (B, T), and `labels` (B,) classes or (B, T) next tokens.
 
@@ -29,19 +30,19 @@ def collate(
         return batch
     inputs = [example.input_ids[:-1] if causal else example.input_ids for example in examples]
     batch = {
-        "input_ids": _padded(inputs, pad_token_id, side),
-        "attention_mask": _padded([(1,) * len(ids) for ids in inputs], 0, side),
+        "input_ids": filled_up(inputs, pad_token_id, side),
+        "attention_mask": filled_up([(1,) * len(ids) for ids in inputs], 0, side),
     }
     if causal:
         targets = [
             (-100,) * (len(example.input_ids) - 1 - example.answer) + example.input_ids[-example.answer :]
             for example in examples
         ]
-        batch["labels"] = _padded(targets, -100)
+        batch["labels"] = filled_up(targets, -100)
         batch["labels"][[bool(row["fills"]) for row in rows]] = -100
         return batch
     if examples[0].token_type_ids:
-        batch["token_type_ids"] = _padded([example.token_type_ids for example in examples], 0, side)
+        batch["token_type_ids"] = filled_up([example.token_type_ids for example in examples], 0, side)
     classes = [-100 if row["fills"] else labels.index(row["example"].label) for row in rows]
     batch["labels"] = torch.tensor(classes)
     return batch
@@ -56,18 +57,10 @@ def collate_seq2seq(rows: Sequence[dict[str, Any]], pad_token_id: int) -> dict[s
         for example, row in zip(examples, rows, strict=True)
     ]
     return {
-        "input_ids": _padded(prompts, pad_token_id),
-        "attention_mask": _padded([(1,) * len(ids) for ids in prompts], 0),
-        "labels": _padded(answers, -100),
+        "input_ids": filled_up(prompts, pad_token_id),
+        "attention_mask": filled_up([(1,) * len(ids) for ids in prompts], 0),
+        "labels": filled_up(answers, -100),
     }
-
-
-def _padded(rows: Sequence[Sequence[int]], value: int, side: str = "right") -> torch.Tensor:
-    longest = max(len(row) for row in rows)
-    fillings = [[value] * (longest - len(row)) for row in rows]
-    if side == "left":
-        return torch.tensor([[*filling, *row] for row, filling in zip(rows, fillings, strict=True)])
-    return torch.tensor([[*row, *filling] for row, filling in zip(rows, fillings, strict=True)])
 
 
 class LengthGroupedOrder(torch.utils.data.Sampler[int]):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from finbench.errors import FinbenchError
+from finbench.hf.padding import Side
 from finbench.scoring.metrics import METRICS
 from finetune.checkpoints import KEPT
 from finetune.examples import Examples
@@ -71,7 +72,7 @@ def check_examples(recipe: Recipe, found: Examples, labels: Sequence[str]) -> No
         logger.warning("no class has rows enough to validate by: the last weights are kept, not the best")
 
 
-def check_padding(recipe: Recipe, side: str) -> str:
+def check_padding(recipe: Recipe, side: Side) -> Side:
     """Return the side on which rows are filled up; refuse batches of a model to which no side is alike.
 
     Raises:
@@ -84,7 +85,7 @@ def check_padding(recipe: Recipe, side: str) -> str:
             "the shorter rows of a batch, on whichever side it stands. Set batch_size: 1 (gradient_accumulation makes "
             "up for it), or choose another method."
         )
-    return side or "right"
+    return side
 
 
 def check_disk(recipe: Recipe, folder: Path, counts: Mapping[str, int], rows: int) -> None:
@@ -109,10 +110,9 @@ def disk_bytes(recipe: Recipe, counts: Mapping[str, int], rows: int) -> int:
     """Return the bytes of weights and of the optimizer's numbers in all checkpoints that exist at one moment."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     moments = KEPT_NUMBERS * world if recipe.optimizer == "zero_one_adam" else 2
-    steps = math.ceil(rows / (recipe.batch_size * recipe.gradient_accumulation * world))
     saves = recipe.epochs
     if recipe.max_steps or recipe.eval_steps:
-        saves = (recipe.max_steps or steps * recipe.epochs) / (recipe.eval_steps or steps)
+        saves = recipe.steps(rows, world) / (recipe.eval_steps or recipe.steps_an_epoch(rows, world))
     at_once = min(math.ceil(saves), KEPT + 1)  # one is written while the others lie there
     weights = 4 * (counts["total"] if recipe.method == "full" else counts["trainable"])
     return at_once * (weights + 4 * moments * counts["trainable"]) + weights

@@ -39,15 +39,35 @@ def claim(folder: Path, recipe_sha256: str, overwrite: bool = False) -> Path | N
     """
     if not _is_first():
         return None  # the first one tells the others, once they can talk
-    if folder.exists() and not folder.is_dir():
-        raise FinbenchError(f"{str(folder)!r} is a file: give a folder as --output.")
     marked = marked_by(folder)
     if marked and recorded_by(folder) == marked:
         finish(folder)  # it was killed after its last file
         marked = ""
     if overwrite:
+        _check_folder(folder)
         _clear(folder, marked)
-    elif (folder / RECORD).is_file():
+    else:
+        refuse_taken(folder, recipe_sha256)
+    checkpoints.check_own(folder / CHECKPOINTS)
+    write_text(folder / CHECKPOINTS / MARK, recipe_sha256)
+    return checkpoints.take_up(folder / CHECKPOINTS, recipe_sha256)
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise FinbenchError(f"{str(folder)!r} is a file: give a folder as --output.")
+
+
+def refuse_taken(folder: Path, recipe_sha256: str) -> None:
+    """Refuse a folder that a training of this recipe may not take, or go on in; nothing is written.
+
+    Raises:
+        FinbenchError: it holds a finished adapter, another recipe's training or what finbench did not write.
+
+    """
+    _check_folder(folder)
+    marked = marked_by(folder)
+    if (folder / RECORD).is_file():
         raise FinbenchError(f"{str(folder)!r} holds a finished adapter. Give another --output, or --overwrite it.")
     elif not marked and folder.is_dir() and any(folder.iterdir()):
         raise FinbenchError(
@@ -59,9 +79,6 @@ def claim(folder: Path, recipe_sha256: str, overwrite: bool = False) -> Path | N
             f"{str(folder)!r} holds the unfinished training of another recipe. Give another --output, or --overwrite "
             "it."
         )
-    checkpoints.check_own(folder / CHECKPOINTS)
-    write_text(folder / CHECKPOINTS / MARK, recipe_sha256)
-    return checkpoints.take_up(folder / CHECKPOINTS, recipe_sha256)
 
 
 @contextmanager

@@ -115,6 +115,14 @@ class Recipe:
         if not holds:
             raise FinbenchError(f"recipe: {field} {text} (given: {getattr(self, field)!r}).")
 
+    def steps_an_epoch(self, rows: int, processes: int = 1) -> int:
+        """Return the steps of the optimizer in which so many train rows are seen once."""
+        return math.ceil(rows / (self.batch_size * self.gradient_accumulation * processes))
+
+    def steps(self, rows: int, processes: int = 1) -> int:
+        """Return the steps of the whole training."""
+        return self.max_steps or math.ceil(self.epochs * self.steps_an_epoch(rows, processes))
+
     def sha256(self) -> str:
         """Return a hash of all settings."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

@@ -2,8 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from transformers import TrainingArguments, set_seed
 
 from finbench.documents import read_json
 from finbench.errors import FinbenchError
-from finbench.hf.wrapped import base_of
 from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
 from finbench.runs.monitor import Monitor, merge
@@ -82,9 +80,10 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     before.check_disk(recipe, folder, counts, len(found.train))
     not_shared = _share(model, recipe, found.train)
     shares = not_shared == ""
-    with _fitting(recipe, model):
+    with methods.fitting(recipe, model):
         trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
-        trainer.try_batch() if not split.splits_weights() else None  # split weights run together or not at all
+        if not split.splits_weights():  # which run together or not at all
+            trainer.try_batch()
     [checkpoint] = broadcast_object_list([str(last) if last else None])  # processes can talk from the trainer on
     with Monitor() as monitor:
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -102,22 +101,6 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     confusions = trainer.validate.confusions
     history = trainer.state.log_history
     return Trained(folder, labels, found, kept, history, confusions, resources, counts, writes, not_shared)
-
-
-@contextmanager
-def _fitting(recipe: Recipe, model: Any) -> Iterator[None]:
-    """Say in one line what a trial of the method on the model ends in.
-
-    Raises:
-        FinbenchError: the method and the model do not go together.
-
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, NotImplementedError) as error:
-        raise methods.does_not_fit(recipe, base_of(model).config.model_type, error) from error
 
 
 def _speed(trainer: RecipeTrainer, checkpoint: str | None, monitor: Monitor) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """The Python face, used as a notebook uses it."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,8 +39,22 @@ def test_cells_are_a_frame(study: tuple[Path, Path]) -> None:
 def test_two_entries_are_compared_on_their_rows(study: tuple[Path, Path]) -> None:
     [line] = finbench.compare("toy + lora", "toy + other", study[0]).to_dict("records")
     assert line["difference"] == pytest.approx((line["gained"] - line["lost"]) / line["rows"]) and 0 < line["p"] <= 1
+    assert line["untested"] == ""
     with pytest.raises(FinbenchError, match=r"no entry 'toy': there are toy \+ lora, toy \+ other"):
         finbench.compare("toy", "toy + lora", study[0])
+
+
+def test_tasks_on_other_rows_are_named_and_none_in_common_is_refused(
+    study: tuple[Path, Path], bert: Path, tmp_path: Path
+) -> None:
+    folder, adapter = shutil.copytree(study[0], tmp_path / "cells"), study[1]
+    given = {"model": "hf-classifier", "folder": folder}
+    finbench.score(str(bert), ["fin_fpb"], [adapter], name="few", limit=5, **given)
+    [line] = finbench.compare("few + lora", "toy + other", folder).to_dict("records")
+    assert line["untested"] == "other rows" and line["p"] is None and line["gained"] is None
+    finbench.score(str(bert), ["fin_fiqa"], [adapter], name="elsewhere", **given)
+    with pytest.raises(FinbenchError, match=r"no task was answered by both: .* has fin_fiqa, .* fin_fpb"):
+        finbench.compare("elsewhere + lora", "toy + other", folder)
 
 
 def test_rows_are_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:

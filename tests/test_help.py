@@ -38,6 +38,18 @@ def test_a_dry_run_of_a_training_says_what_it_would_do_and_leaves_nothing(bert: 
     assert done.stdout.endswith("False\n") and [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
 
 
+def test_a_dry_run_refuses_the_folder_that_training_would(
+    bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "r.yaml").write_text(f"base: {bert}\ntasks: [fin_fpb]\ntask_type: classifier\nmethod: lora\n")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "thesis.txt").write_text("mine")
+    for more in (["--dry-run"], []):
+        assert main(["finetune", str(tmp_path / "r.yaml"), "--output", str(tmp_path / "notes"), *more]) == 2
+        assert "is not empty, and nothing in it says that finbench wrote it" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["thesis.txt"]
+
+
 def test_a_dry_run_of_a_matrix_loads_no_model(bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m.yaml").write_text(f"name: m\ntasks: [fin_fpb]\nbases:\n  - {{base: {bert}, model: hf}}\n")
     assert main(["run", str(tmp_path / "m.yaml"), "--cells", str(tmp_path / "cells"), "--dry-run"]) == 0

@@ -1,7 +1,6 @@
 """`finbench finetune RECIPE.yaml [key=value ...]`: train an adapter, or a whole model, from one recipe or several."""
 
 import argparse
-import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -48,26 +47,31 @@ def run(options: argparse.Namespace) -> int:
         raise FinbenchError("two of the recipes have the same name, so their adapters would lie in one folder.")
     if options.dry_run:
         for recipe, folder in folders.items():
-            _foretell(recipe, settings, folder)
+            _foretell(recipe, settings, folder, options.overwrite)
         return 0
     if len(recipes) == 1 and options.executor == "local":
         return _train(recipes[0], settings, folders[recipes[0]], options.overwrite)
     return _train_as_jobs(options, folders, settings)
 
 
-def _foretell(path: Path, settings: Sequence[str], folder: Path) -> None:
+def _foretell(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -> None:
     """Say what a recipe will train on, for how many steps, and where."""
     from finbench.tasks.load import load_tasks
     from finetune.examples import split_rows
+    from finetune.output import refuse_taken
     from finetune.recipe import read_recipe
 
     recipe = read_recipe(path, settings)
     train, validation = split_rows(load_tasks(recipe.tasks), recipe)
     counts = [sum(map(len, rows.values())) for rows in (train, validation)]
+    if not overwrite:
+        refuse_taken(folder, recipe.sha256())
     batch = recipe.batch_size * recipe.gradient_accumulation
-    steps = recipe.max_steps or math.ceil(recipe.epochs * math.ceil(counts[0] / batch))
     print(f"{path}: {recipe.method} on {recipe.base} ({recipe.task_type}) for {', '.join(train)}")
-    print(f"  {counts[0]} train rows, {counts[1]} validation rows, {steps} steps of {batch} rows, into {folder}")
+    print(
+        f"  {counts[0]} train rows, {counts[1]} validation rows, {recipe.steps(counts[0])} steps of {batch} rows, "
+        f"into {folder}"
+    )
     print(f"  finbench plan {path} says what memory and time it takes")
 
 

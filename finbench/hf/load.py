@@ -4,7 +4,7 @@ Used of transformers (5.3 to 5.24): `trust_remote_code`, which it asks for on st
 that it is said at every load here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,11 @@ def load_model(
     check_bare(model, base)
     keep_layout(model)
     return loaded
+
+
+def lacking(info: Mapping[str, Any]) -> set[str]:
+    """Return the weights that a load with `output_loading_info` made up: those missing, and those of another shape."""
+    return {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
 
 
 def check_bare(model: Any, base: str) -> None:

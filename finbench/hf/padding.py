@@ -4,6 +4,7 @@ Families read a row at other places: its first token, its last one that is no pa
 virtual tokens may stand in front. So the side is found by a trial of one row, alone and filled up.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,14 @@ from finbench.hf.sharing import tolerance
 
 Side = Literal["right", "left", ""]
 TOKENS, FILLING = 7, 4
+
+
+def filled_up(rows: Sequence[Sequence[int]], value: int, side: Side = "right") -> torch.Tensor:
+    """Return rows of unlike length as one tensor (B, T), the shorter ones filled up on a side ("": on the right)."""
+    longest = max(map(len, rows))
+    fillings = [[value] * (longest - len(row)) for row in rows]
+    pairs = zip(rows, fillings, strict=True)
+    return torch.tensor([[*filling, *row] if side == "left" else [*row, *filling] for row, filling in pairs])
 
 
 @torch.no_grad()
@@ -40,10 +49,8 @@ def _logits(model: Any, pad_token_id: int, side: Side, filling: int) -> torch.Te
     row = [words[(place * 37 + 11) % len(words)] for place in range(TOKENS)]
     if model.config.is_encoder_decoder and config.eos_token_id is not None:
         row[-1] = config.eos_token_id  # its head reads what stands at the end of the text
-    pads, masked = [pad_token_id] * filling, [0] * filling
-    ids = [*pads, *row] if side == "left" else [*row, *pads]
-    mask = [*masked, *([1] * TOKENS)] if side == "left" else [*([1] * TOKENS), *masked]
+    longer = [0] * (TOKENS + filling)  # beside which the row is the shorter one
+    ids, mask = filled_up([row, longer], pad_token_id, side)[:1], filled_up([[1] * TOKENS, longer], 0, side)[:1]
     device = next(model.parameters()).device
-    inputs = {"input_ids": torch.tensor([ids], device=device), "attention_mask": torch.tensor([mask], device=device)}
     with mixed_precision(model):
-        return model(**inputs).logits.float()
+        return model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits.float()

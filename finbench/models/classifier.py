@@ -14,10 +14,11 @@ from tqdm import tqdm
 from finbench.errors import FinbenchError
 from finbench.hf.classes import class_names
 from finbench.hf.forget import forget_texts
-from finbench.hf.padding import Side, padding_side
+from finbench.hf.padding import Side, filled_up, padding_side
 from finbench.hf.sharing import sharing_key
 from finbench.hf.wrapped import virtual_tokens
 from finbench.models.heads import NO_NAME, load_classifier, quantisation
+from finbench.models.pair import row_of
 
 Text = tuple[str, ...]  # one text, or a pair
 
@@ -200,10 +201,10 @@ class ClassifierLM(LM):
     def _check_length(self, request: Instance, length: int) -> None:
         if length <= self.longest_input:
             return
-        row = request.doc.get("id", request.doc_id)
         if self.truncate == "refuse":
             raise FinbenchError(
-                f"{request.task_name}, row {row}: the input has {length} tokens, the model reads {self.longest_input}. "
+                f"{request.task_name}, row {row_of(request)}: the input has {length} tokens, the model reads "
+                f"{self.longest_input}. "
                 "Choose a base with a longer window, or truncate=report to cut inputs at their end and count them."
             )
         self.truncated_requests.add((str(request.task_name), int(request.doc_id or 0)))
@@ -247,15 +248,10 @@ class ClassifierLM(LM):
 
     def _tensors(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         """Return a batch (B, T), its shorter rows filled up."""
-        length = max(len(row["input_ids"]) for row in rows)
-        fill = {"input_ids": _pad_token(self.model, self.tokenizer), "token_type_ids": 0, "attention_mask": 0}
-        left = self.padding_side() == "left"
-        tensors = {}
-        for name in (*rows[0], "attention_mask"):
-            given = [row.get(name) or [1] * len(row["input_ids"]) for row in rows]
-            fillings = [[fill[name]] * (length - len(ids)) for ids in given]
-            whole = [[*f, *ids] if left else [*ids, *f] for ids, f in zip(given, fillings, strict=True)]
-            tensors[name] = torch.tensor(whole)
+        fill = {"input_ids": _pad_token(self.model, self.tokenizer), "token_type_ids": 0}
+        side = self.padding_side()
+        tensors = {name: filled_up([row[name] for row in rows], fill[name], side) for name in rows[0]}
+        tensors["attention_mask"] = filled_up([[1] * len(row["input_ids"]) for row in rows], 0, side)
         return {name: tensor.to(self.device) for name, tensor in tensors.items()}
 
 

@@ -160,17 +160,15 @@ class FastLM(HFLM):
         return values
 
     def check(self, requests: Sequence[Instance]) -> None:
-        """Raise `FinbenchError` if one of these requests for a likelihood is longer than the model reads."""
+        """Raise `FinbenchError` if a request for a likelihood is longer than the model reads, or its answer empty."""
         for request in requests:
             context, answer = request.args
+            before, after = encode_pair(self, context, answer) if context else ([0], self.tok_encode(answer, False))
+            check_has_tokens(after, answer, request.task_name, row_of(request))
             if self.backend == "seq2seq":
-                self._check_length(request, len(self.tok_encode(context)), self.max_length)
-            elif context:
-                self._check_length(request, len(self.tok_encode(context + answer)) - 1, self.longest_input)
-            else:
-                self._check_length(request, len(self.tok_encode(answer, False)), self.longest_input)
-            ids = encode_pair(self, context, answer)[1] if context else self.tok_encode(answer, False)
-            check_has_tokens(ids, answer, request.task_name, row_of(request))
+                self._check_length(request, len(before), self.max_length)
+            else:  # an answer's last token is only predicted
+                self._check_length(request, len(before) + len(after) - 1, self.longest_input)
 
     def forget(self) -> None:
         """Drop the ids of all texts that were tokenised, and what the tokenizer itself keeps of them."""
@@ -335,8 +333,7 @@ def _is_greedy(settings: Mapping[str, Any], defaults: Any) -> bool:
 
 def _name(request: Instance) -> str:
     """Return how a message names a request: its task and its row."""
-    row = request.doc.get("id", request.doc_id) if isinstance(request.doc, dict) else request.doc_id
-    return f"{request.task_name or 'a request'}, row {row}"
+    return f"{request.task_name or 'a request'}, row {row_of(request)}"
 
 
 def _refuse_nan(request: Instance, value: float) -> None:

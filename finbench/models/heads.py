@@ -9,7 +9,7 @@ from finbench.adapters.wrap import wrap
 from finbench.errors import FinbenchError
 from finbench.hf.bits import KEEP_HEADS, bits_config
 from finbench.hf.classes import class_names, name_classes
-from finbench.hf.load import load_config, load_model, load_tokenizer
+from finbench.hf.load import lacking, load_config, load_model, load_tokenizer
 
 NO_NAME = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody named
 
@@ -48,7 +48,7 @@ def load_classifier(
     except RuntimeError as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise FinbenchError(f"hf-classifier cannot load {pretrained!r}: {reason}") from error
-    untrained = {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
+    untrained = lacking(info)
     if untrained and adapter is None:
         raise FinbenchError(
             f"{pretrained!r} has no trained classification head ({_few(untrained)} would be random numbers), so it has "
@@ -93,9 +93,9 @@ def _check_brought(adapter: Adapter, untrained: set[str], pretrained: str) -> No
 
     with safe_open(adapter.path / WEIGHTS, framework="np") as weights:
         brought = {f".{key}" for key in weights.keys()}  # noqa: SIM118  (a safetensors file is no mapping)
-    if lacking := {key for key in untrained if not any(name.endswith(f".{key}") for name in brought)}:
+    if neither := {key for key in untrained if not any(name.endswith(f".{key}") for name in brought)}:
         raise FinbenchError(
-            f"the adapter {adapter.name} and its base {pretrained!r} both lack {_few(lacking)}, which would be random "
+            f"the adapter {adapter.name} and its base {pretrained!r} both lack {_few(neither)}, which would be random "
             "numbers. Train the adapter with these modules in `modules_to_save`."
         )
 

@@ -49,7 +49,7 @@ class PlainLM(HFLM):
         if self.truncate == "refuse":
             beside = f" with an answer of up to {new_tokens}" if new_tokens else ""
             raise FinbenchError(
-                f"{request.task_name}, row {request.doc['id']}: {length} tokens{beside}, but the model's window is "
+                f"{request.task_name}, row {row_of(request)}: {length} tokens{beside}, but the model's window is "
                 f"{window}. Choose a base with a longer window, or truncate: report."
             )
         self.truncated_requests.add((str(request.task_name), int(request.doc_id or 0)))

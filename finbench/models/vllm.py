@@ -45,7 +45,7 @@ class VllmLM(VLLM):
             return
         if self.truncate == "refuse":
             raise FinbenchError(
-                f"{request.task_name}, row {request.doc['id']}: {length} tokens with an answer of up to {new_tokens}, "
+                f"{request.task_name}, row {row_of(request)}: {length} tokens with an answer of up to {new_tokens}, "
                 f"but the model's window is {self.max_length}. Choose a base with a longer window, a larger "
                 "max_model_len if the base allows it, or truncate: report."
             )

@@ -205,8 +205,8 @@ class _Runner:
         left, wait = self.plan.todo, False
         while left:
             busy: list[PlannedCell] = []
-            for _, work in groupby(left, key=lambda cell: cell.key.adapter_sha256):
-                yield from self._run_adapter(loaded, tuple(work), busy, wait)
+            for _, alike in groupby(left, key=lambda cell: cell.key.adapter_sha256):
+                yield from self._run_adapter(loaded, tuple(alike), busy, wait)
             left, wait = tuple(busy), True
         del loaded
         _free_memory()

@@ -1,10 +1,15 @@
 """One way to adapt a model a file; each exports `apply(model, recipe)`, which returns the model to train."""
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import torch
 
 from finbench.errors import FinbenchError
 from finbench.hf.prompts import connect
+from finbench.hf.wrapped import base_of
 from finetune.methods.support import check
 from finetune.recipe import Recipe
 
@@ -17,13 +22,25 @@ def common(recipe: Recipe) -> dict[str, Any]:
     return {"task_type": PEFT_TASK[recipe.task_type], "modules_to_save": list(recipe.modules_to_save or ()) or None}
 
 
-def does_not_fit(recipe: Recipe, family: str, error: Exception) -> FinbenchError:
-    """Return what a method's own error means to the user."""
-    reason = " ".join((str(error).strip().splitlines() or [type(error).__name__])[:2])
-    return FinbenchError(
-        f"recipe: method {recipe.method} does not fit {family} ({reason}). Name the layers that it changes in "
-        "target_modules, or choose another method, such as lora with target_modules: [all-linear]."
-    )
+@contextmanager
+def fitting(recipe: Recipe, model: Any) -> Iterator[None]:
+    """Within it what PEFT or the model raise, because the method does not go with the model, is one line.
+
+    Raises:
+        FinbenchError: they do; memory that is too small is raised as it is.
+
+    """
+    try:
+        yield
+    except (FinbenchError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join((str(error).strip().splitlines() or [type(error).__name__])[:2])
+        raise FinbenchError(
+            f"recipe: method {recipe.method} does not fit {base_of(model).config.model_type} ({reason}). Name the "
+            "layers that it changes in target_modules, or choose another method, such as lora with target_modules: "
+            "[all-linear]."
+        ) from error
 
 
 def apply(model: Any, recipe: Recipe) -> Any:
@@ -36,10 +53,8 @@ def apply(model: Any, recipe: Recipe) -> Any:
     check(recipe, model.config.model_type)
     if recipe.target_modules and recipe.target_modules != (EVERY_LINEAR,):
         _check_modules(model, recipe)
-    try:
+    with fitting(recipe, model):
         return connect(importlib.import_module(f"finetune.methods.{recipe.method}").apply(model, recipe))
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, NotImplementedError) as error:
-        raise does_not_fit(recipe, model.config.model_type, error) from error
 
 
 def _check_modules(model: Any, recipe: Recipe) -> None:

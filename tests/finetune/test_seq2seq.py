@@ -12,6 +12,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from finbench.errors import FinbenchError
+from finbench.models.fast import FastLM
 from finbench.tasks.load import load_tasks
 from finetune import examples as making
 from finetune.batches import collate_seq2seq
@@ -113,3 +114,17 @@ def test_the_encoder_reads_the_prompt_and_the_decoder_writes_the_answer(t5: Path
 def test_a_bottleneck_is_refused_by_name(t5: Path, tmp_path: Path) -> None:
     with pytest.raises(FinbenchError, match="no place in an encoder-decoder"):
         recipe_of(t5, tmp_path, "method=bottleneck")
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_an_encoder_reads_its_whole_window_whatever_is_written(t5: Path, fits: bool) -> None:
+    """An answer takes room in a decoder's window beside its prompt; an encoder's is its prompt's alone."""
+    stock, fast = (kind(pretrained=str(t5), device="cpu", max_length=64) for kind in (HFLM, FastLM))
+    words = next(n for n in range(200) if len(stock.tok_encode("rose " * n)) >= 60 + 8 * (not fits))
+    settings = {"until": ["\n"], "max_gen_toks": 16}
+    asked = [Instance("generate_until", {"id": "r0"}, ("rose " * words, settings), 0, ("t", 0, 1))]
+    if fits:
+        assert fast.generate_until(asked) == stock.generate_until(asked)
+    else:
+        with pytest.raises(FinbenchError, match="t, row r0"):
+            fast.generate_until(asked)

@@ -77,10 +77,13 @@ def test_a_cell_says_that_its_prompts_were_not_those_of_the_training(scored: Wri
     scored("toy", "none", 84, record={**of, "recipe": {"num_fewshot": 0, "clean": False}})
     scored("toy", "clean", 90, record={**of, "recipe": {"num_fewshot": None, "clean": True}})
     scored("toy", "same", 96, record={**of, "recipe": {"num_fewshot": 1, "clean": False}})
+    whole = {"method": "full", "tasks": ["fin_fpb"], "base": {"id": "x/toy-7b", "sha256": "toy"}}
+    scored("whole", "", 99, record={**whole, "recipe": {"num_fewshot": 2, "clean": False}})
     task = pages()["task_fpb.md"]
     assert "trained with 0 shots, scored with 1" in task
     assert "trained on cleaned texts, scored on plain ones" in task
-    assert task.count("trained with") == 1 and task.count("trained on cleaned") == 1
+    assert "trained with 2 shots, scored with 1" in task, "a model trained whole"
+    assert task.count("trained with") == 2 and task.count("trained on cleaned") == 1
 
 
 def test_a_model_trained_whole_is_its_base_with_method_full(scored: Write, pages: Callable) -> None:

@@ -110,7 +110,8 @@ class BottleneckModel(BaseTuner):
         try:
             layer.add(adapter_name, shape, near)
         except Exception:
-            layer.release_residual() if layer is not target else None  # nobody else knows of it yet
+            if layer is not target:
+                layer.release_residual()  # nobody else knows of it yet
             raise
         if layer is not target:
             self._replace_module(parent, target_name, layer, target)

@@ -9,7 +9,7 @@ import torch
 from finbench.adapters.on_model import Proof, Switch, probe, same_bits
 from finbench.hf.bits import KEEP_HEADS, bits_config, say_bits
 from finbench.hf.classes import class_names, name_classes
-from finbench.hf.load import load_model, load_tokenizer, refusing
+from finbench.hf.load import lacking, load_model, load_tokenizer, refusing
 from finbench.runs.bases.settings import causal_settings
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.monitor import Monitor
@@ -106,7 +106,7 @@ class ClassifierBase:
         if base.bits:
             options["quantization_config"] = bits_config(base.bits == 8, base.bits == 4, KEEP_HEADS)
         model, info = load_model("AutoModelForSequenceClassification", *where, output_loading_info=True, **options)
-        self._untrained = {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
+        self._untrained = lacking(info)
         if not base.bits and torch.cuda.is_available():
             model = model.to("cuda")
         self._model = model.eval()
