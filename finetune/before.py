@@ -1,6 +1,5 @@
 """What would end a training later ends it before its first step: a metric, a class, a disk that is not there."""
 
-import difflib
 import logging
 import math
 import os
@@ -12,6 +11,7 @@ from typing import Any
 from finbench.errors import FinbenchError
 from finbench.hf.padding import Side
 from finbench.scoring.metrics import METRICS
+from finbench.settings import suggestion
 from finetune.checkpoints import KEPT
 from finetune.examples import Examples
 from finetune.planned import KEPT_NUMBERS
@@ -36,11 +36,8 @@ def check_metric(wanted: str | None, key: str, tasks: Mapping[str, Any]) -> None
     for task in tasks.values():
         known &= _metrics_of(task)
     if wanted not in known:
-        near = difflib.get_close_matches(wanted, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
         raise FinbenchError(
-            f"{key} names no metric of {', '.join(tasks)} (given: {wanted!r}); {hint}There are "
-            f"{', '.join(sorted(known))}."
+            f"{key} names no metric of {', '.join(tasks)} (given: {wanted!r}): {suggestion(wanted, known)}"
         )
 
 

@@ -1,17 +1,16 @@
 """A recipe: what is trained, how, and with what numbers. YAML key = field = command-line key."""
 
-import difflib
 import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from finbench.documents import parse_yaml, read_yaml
 from finbench.errors import FinbenchError
+from finbench.settings import filled, known
 
 Method = Literal["full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
 TRACKERS = ("tensorboard", "trackio")
@@ -113,7 +112,7 @@ class Recipe:
 
     def _require(self, field: str, holds: bool, text: str) -> None:
         if not holds:
-            raise FinbenchError(f"recipe: {field} {text} (given: {getattr(self, field)!r}).")
+            raise FinbenchError(f"{field} {text} (given: {getattr(self, field)!r}).")
 
     def steps_an_epoch(self, rows: int, processes: int = 1) -> int:
         """Return the steps of the optimizer in which so many train rows are seen once."""
@@ -138,13 +137,14 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     if not path.is_file():
         near = [p.name for p in DEFAULTS.parent.glob("*.yaml") if not p.name.startswith("_")]
         raise FinbenchError(f"there is no recipe at {str(path)!r}. Those that come with finbench: {', '.join(near)}.")
-    settings = {**_mapping(DEFAULTS), **_known(_mapping(path), str(path))}
+    settings = {**_defaults(), **known(Recipe, read_yaml(path), str(path))}
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals:
             raise FinbenchError(f"{override!r} is no setting: write key=value, such as epochs=1.")
-        settings.update(_known({key: parse_yaml(value, f"the command line's {key}")}, "the command line"))
-    return _recipe(settings)
+        given = {key: parse_yaml(value, f"the command line's {key}")}
+        settings.update(known(Recipe, given, "the command line"))
+    return filled(Recipe, settings, "recipe")
 
 
 def from_settings(settings: Mapping[str, Any]) -> Recipe:
@@ -154,55 +154,8 @@ def from_settings(settings: Mapping[str, Any]) -> Recipe:
         FinbenchError: a key is unknown, or a value is out of its range.
 
     """
-    return _recipe({**_mapping(DEFAULTS), **_known(settings, "the adapter's record")})
+    return filled(Recipe, {**_defaults(), **known(Recipe, dict(settings), "the adapter's record")}, "recipe")
 
 
-def _recipe(settings: Mapping[str, Any]) -> Recipe:
-    hints = get_type_hints(Recipe)
-    return Recipe(**{name: _typed(name, value, hints[name]) for name, value in settings.items()})
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    found = read_yaml(path)
-    if not isinstance(found, dict):
-        raise FinbenchError(f"{path} must hold `key: value` lines; it holds {type(found).__name__}.")
-    return found
-
-
-def _known(settings: Mapping[str, Any], source: str) -> Mapping[str, Any]:
-    names = [field.name for field in fields(Recipe)]
-    for key in settings:
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
-            raise FinbenchError(f"{source}: a recipe has no key {key!r}; {hint}")
-    return settings
-
-
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """Return the value as the field's type, numbers and lists converted where nothing is lost."""
-    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    for kind in kinds:
-        if value is None and kind is type(None):
-            return None
-        if get_origin(kind) is Literal and value is False and "off" in get_args(kind):
-            return "off"  # which YAML takes for false
-        if get_origin(kind) is Literal and value in get_args(kind) and not isinstance(value, bool):
-            return value
-        if get_origin(kind) is tuple and isinstance(value, list | str):
-            parts = [value] if isinstance(value, str) else value
-            if all(isinstance(part, str) for part in parts):
-                return tuple(parts)
-        if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-            try:
-                number = float(value)  # YAML takes 2e-4 for a string
-            except (ValueError, OverflowError):
-                continue
-            if math.isfinite(number):
-                return number
-        if isinstance(kind, type) and type(value) is kind:
-            return value
-    allowed = [str(choice) for kind in kinds for choice in get_args(kind)] or [
-        getattr(k, "__name__", str(k)) for k in kinds
-    ]
-    raise FinbenchError(f"recipe: {name} cannot be {value!r}; it takes {', '.join(allowed)}.")
+def _defaults() -> dict[str, Any]:
+    return dict(known(Recipe, read_yaml(DEFAULTS), str(DEFAULTS)))

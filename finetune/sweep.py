@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from finbench.documents import read_yaml
 from finbench.errors import FinbenchError
 from finbench.jobs.executor import Executor, Job, LocalExecutor, LostWorker, Needs
+from finbench.settings import filled
 from finbench.tasks.load import load_tasks
 from finetune.before import check_metric
 from finetune.recipe import DEFAULTS, Recipe, read_recipe
@@ -40,7 +41,15 @@ class Sweep:
     seeds: tuple[int, ...] = (0,)
     trials: int = 20
     metric: str = "accuracy"
-    direction: str = "maximize"
+    direction: Literal["maximize", "minimize"] = "maximize"
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise FinbenchError("values is empty: name recipe keys below it, such as `r: [4, 8, 16]`.")
+        if not self.seeds or min(self.seeds) < 0:
+            raise FinbenchError(f"seeds is {list(self.seeds)}: whole numbers from 0 are wanted, one or more.")
+        if self.trials < 1:
+            raise FinbenchError(f"trials is {self.trials}: at least 1 is wanted.")
 
 
 def read_sweep(path: Path, recipe: Path) -> Sweep:
@@ -52,16 +61,7 @@ def read_sweep(path: Path, recipe: Path) -> Sweep:
     """
     if not path.is_file():
         raise FinbenchError(f"there is no sweep at {str(path)!r}.")
-    found = read_yaml(path)
-    if not isinstance(found, dict) or not isinstance(found.get("values"), dict):
-        raise FinbenchError(f"{path} must hold `values:` with recipe keys below it, such as `r: [4, 8, 16]`.")
-    unknown = set(found) - {"values", "seeds", "trials", "metric", "direction"}
-    if unknown:
-        raise FinbenchError(f"{path}: a sweep has no key {', '.join(map(repr, sorted(unknown)))}.")
-    _check_types(path, found)
-    sweep = Sweep(**{**found, "seeds": tuple(found.get("seeds", (0,)))})
-    if sweep.direction not in ("maximize", "minimize"):
-        raise FinbenchError(f"{path}: direction is maximize or minimize, not {sweep.direction!r}.")
+    sweep = filled(Sweep, read_yaml(path), str(path))
     if "seed" in sweep.values:
         raise FinbenchError(f"{path}: every trial runs all `seeds`; seed is nothing to pick a winner by.")
     for key, space in sweep.values.items():
@@ -71,16 +71,6 @@ def read_sweep(path: Path, recipe: Path) -> Sweep:
                 raise FinbenchError(f"{recipe}: a sweep picks by validation rows; give a validation_share above 0.")
     check_metric(sweep.metric, "sweep: metric", load_tasks(read_recipe(recipe).tasks))
     return sweep
-
-
-def _check_types(path: Path, found: Mapping[str, Any]) -> None:
-    seeds, trials, metric = found.get("seeds", [0]), found.get("trials", 20), found.get("metric", "accuracy")
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise FinbenchError(f"{path}: seeds is {seeds!r}; a list of whole numbers is wanted.")
-    if type(trials) is not int or trials < 1:
-        raise FinbenchError(f"{path}: trials is {trials!r}; a whole number of at least 1 is wanted.")
-    if not isinstance(metric, str):
-        raise FinbenchError(f"{path}: metric is {metric!r}; the name of a metric is wanted.")
 
 
 def check_folder(folder: Path) -> None:

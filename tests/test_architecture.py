@@ -38,7 +38,7 @@ PROMISED |= {"lm_eval.api.instance", "lm_eval.api.registry", "lm_eval.tasks", "l
 EXCUSED = {("finetune/batches.py", "transformers.trainer_pt_utils"), ("finbench/planner", "_cdata")}
 EXCUSED |= {("finbench/planner", "_parameters"), ("finbench/planner", "_buffers"), ("finbench/planner", "_pytree")}
 PYTHON = {"_exit", "_replace"}  # private in spelling only
-FREE = {"paths", "errors", "records", "documents", "whole", "__init__"}
+FREE = {"paths", "errors", "records", "documents", "settings", "whole", "__init__"}
 
 
 def imported(path: Path) -> set[str]:

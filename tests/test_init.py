@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import forked
+
 
 def finbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "finbench", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "FINBENCH_DATA": "sample"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    return forked.run(command, cwd=folder, env=environment)
 
 
 def test_what_it_makes_is_a_study(gpt2: Path, tmp_path: Path) -> None:

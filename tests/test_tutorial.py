@@ -2,9 +2,10 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+from tests import forked
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "docs" / "tutorial.ipynb"
 
@@ -14,9 +15,7 @@ def test_the_notebook_runs_to_its_board(tmp_path: Path) -> None:
     assert all(not cell["outputs"] for cell in cells if cell["cell_type"] == "code")
     script = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     environment = {**os.environ, "FINBENCH_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400
-    )
+    done = forked.run([sys.executable, "-c", script], cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     after = done.stderr.rpartition("80/80")[2]  # the bar of the toy model's building is that of a terminal
     lines = [line for line in after.splitlines()[1:] if line.strip() and "Writing model shards" not in line]

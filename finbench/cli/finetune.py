@@ -95,7 +95,7 @@ def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], se
     from tqdm import tqdm
 
     from finbench.jobs.executor import Job, LocalExecutor, Needs
-    from finetune.output import alone, claim
+    from finetune.output import alone, claim, refuse_taken
     from finetune.recipe import read_recipe
     from finetune.subprocess import needs_of, train_as_job
 
@@ -106,6 +106,7 @@ def _train_as_jobs(options: argparse.Namespace, folders: Mapping[Path, Path], se
             with alone(folder):
                 claim(folder, recipe.sha256(), overwrite=True)
         if not _finished(folder, recipe.sha256()):
+            refuse_taken(folder, recipe.sha256())
             left[path] = folder
     failed = 0
     with executor(options) as cluster, tqdm(total=len(left), unit="recipe", disable=not left) as bar:

@@ -27,21 +27,20 @@ bases:
 ```
 """
 
-import difflib
 import glob
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from finbench.data.perturb import NONE, check_kind
 from finbench.documents import read_yaml
 from finbench.errors import FinbenchError
 from finbench.records import Truncate
+from finbench.settings import filled, one_of
 
 ModelType = Literal["hf-fast", "hf", "hf-classifier", "vllm"]
-DTYPES = ("float32", "bfloat16", "float16")
 # Settings of vLLM that say how it works, not what comes out: others would have to enter a cell's key.
 VLLM_SETTINGS = (
     *(
@@ -64,8 +63,8 @@ class Base:
     model: ModelType = "hf-fast"
     revision: str | None = None
     trust_remote_code: bool = False
-    dtype: str = "float32"
-    bits: int | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    bits: Literal[8, 4] | None = None
     adapters: tuple[str, ...] = ()
     score_base: bool = True
     note: str = ""
@@ -74,9 +73,6 @@ class Base:
     vllm: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        _one_of("model", self.model, get_args(ModelType))
-        _one_of("dtype", self.dtype, DTYPES)
-        _one_of("bits", self.bits, (None, 8, 4))
         if self.bits and self.model in ("hf", "vllm"):
             raise FinbenchError(f"bits is {self.bits}, which lm-eval's {self.model} cannot load: choose model hf-fast.")
         if self.pipeline is not None and (self.model != "hf-fast" or self.pipeline < 2):
@@ -84,7 +80,7 @@ class Base:
         if self.vllm is not None and self.model != "vllm":
             raise FinbenchError(f"vllm is given, but model is {self.model}: choose model vllm, or leave it out.")
         for name in self.vllm or {}:
-            _one_of("a setting of vllm", name, VLLM_SETTINGS)
+            one_of("a setting of vllm", name, VLLM_SETTINGS)
             value = (self.vllm or {})[name]
             if isinstance(value, float) and not math.isfinite(value):
                 raise FinbenchError(f"vllm: {name} is {value}: a finite number is wanted.")
@@ -119,7 +115,6 @@ class Matrix:
     batch_size: int = 16
 
     def __post_init__(self) -> None:
-        _one_of("truncate", self.truncate, get_args(Truncate))
         if not self.perturb:
             raise FinbenchError("perturb is empty: name none, or what test texts are changed by.")
         for kind in self.perturb:
@@ -156,67 +151,9 @@ def matrix_of(given: Any) -> Matrix:
         FinbenchError: a key is unknown or missing, a value is none of those allowed.
 
     """
-    values = _checked(given, Matrix, "the matrix")
-    bases = values["bases"]
-    if not isinstance(bases, list):
-        raise FinbenchError(f"bases is {bases!r}: a list is wanted, each entry with a `base`.")
-    values["bases"] = tuple(_base(entry, f"bases[{n}]") for n, entry in enumerate(bases))
-    values["tasks"] = _names(values["tasks"], "tasks")
-    if "perturb" in values:
-        values["perturb"] = tuple(dict.fromkeys(_names(values["perturb"], "perturb")))
-    return Matrix(**values)
-
-
-def _base(given: Any, where: str) -> Base:
-    values = _checked(given, Base, where)
-    values["adapters"] = _resolved(_names(values.get("adapters") or [], f"{where}.adapters"))
-    if values.get("tasks") is not None:
-        values["tasks"] = _names(values["tasks"], f"{where}.tasks")
-    try:
-        return Base(**values)
-    except FinbenchError as error:
-        raise FinbenchError(f"{where}: {error}") from None
-
-
-_ALLOWED: Mapping[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "bool": (bool,),
-    "str | None": (str, type(None)),
-    "int | None": (int, type(None)),
-    "collections.abc.Mapping[str, typing.Any] | None": (dict, type(None)),
-}
-
-
-def _checked(given: Any, shape: type[Matrix] | type[Base], where: str) -> dict[str, Any]:
-    """Return the given keys if every one is a field of the right type, and none without a default is missing."""
-    if not isinstance(given, dict):
-        raise FinbenchError(f"{where} is {given!r}: keys with values are wanted.")
-    known = {field.name: field for field in fields(shape)}
-    for name, value in given.items():
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
-            raise FinbenchError(f"{where} has an unknown key {name!r}: {hint}")
-        kind = known[name].type
-        allowed = _ALLOWED.get(kind.__name__ if isinstance(kind, type) else str(kind))
-        if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
-            raise FinbenchError(f"{where}: {name} is {value!r}; {_words(allowed)} is wanted.")
-    missing = [name for name, field in known.items() if field.default is MISSING and name not in given]
-    if missing:
-        raise FinbenchError(f"{where} lacks {', '.join(missing)}.")
-    return dict(given)
-
-
-def _words(allowed: Sequence[type]) -> str:
-    names = {str: "a text", int: "a whole number", bool: "true or false", dict: "keys with values", type(None): "null"}
-    return " or ".join(names[kind] for kind in allowed)
-
-
-def _names(given: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
-        raise FinbenchError(f"{where} is {given!r}: a list of names is wanted.")
-    return tuple(given)
+    matrix = filled(Matrix, given, "the matrix")
+    bases = tuple(replace(base, adapters=_resolved(base.adapters)) for base in matrix.bases)
+    return replace(matrix, bases=bases, perturb=tuple(dict.fromkeys(matrix.perturb)))
 
 
 def _resolved(adapters: Sequence[str]) -> tuple[str, ...]:
@@ -231,9 +168,3 @@ def _resolved(adapters: Sequence[str]) -> tuple[str, ...]:
             raise FinbenchError(f"no adapter's folder matches {adapter!r} (seen from {Path.cwd()}).")
         found.update(dict.fromkeys(matches))
     return tuple(found)
-
-
-def _one_of(name: str, value: object, allowed: Sequence[object]) -> None:
-    if value not in allowed:
-        shown = ", ".join("null" if one is None else str(one) for one in allowed)
-        raise FinbenchError(f"{name} is {value!r}; choose one of {shown}.")

@@ -1,6 +1,5 @@
 """What is wrong with task YAMLs, by file and line: `finbench validate` prints what lm-eval passes over in silence."""
 
-import difflib
 import importlib
 import importlib.util
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from finbench.paths import task_folders
+from finbench.settings import suggestion
 from finbench.tasks.file import Problem, TaskFile, includes, listed, merged, parse_all, read_with, yaml_files
 
 # Keys that lm-eval takes off before it makes a `TaskConfig` or `GroupConfig` of the rest.
@@ -76,8 +76,8 @@ def _check_keys(file: TaskFile) -> None:
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, sorted(known), n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
+    near = suggestion(word, known, otherwise=False)
+    return f", {near}" if near else ""
 
 
 def _check_includes(file: TaskFile) -> None:

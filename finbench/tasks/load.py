@@ -1,6 +1,5 @@
 """Our tasks as lm-eval objects, without the scan of lm-eval's own 16,000 task files, which takes seconds."""
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,7 @@ from typing import Any
 
 from finbench.errors import FinbenchError
 from finbench.paths import task_folders
+from finbench.settings import suggestion
 
 # lm-eval's own default, for tasks whose shot is not pinned: every run draws the same ones.
 SHOT_SEED = 1234
@@ -49,8 +49,7 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
     manager = _manager(metadata)
     for name in names:
         if name not in manager.all_tasks:
-            near = difflib.get_close_matches(name, manager.all_tasks, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(manager.all_tasks)}."
+            hint = suggestion(name, manager.all_tasks)
             raise FinbenchError(f"no task or group is called {name!r}: {hint} FINBENCH_TASKS names more folders.")
     tasks: dict[str, Any] = {}
     for name in names:  # one by one: lm-eval refuses a task that is named beside a group that holds it

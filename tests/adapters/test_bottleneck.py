@@ -7,7 +7,6 @@ import copy
 import importlib.util
 import json
 import re
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -22,6 +21,7 @@ from finbench.adapters.bottleneck.families import FAMILIES
 from finbench.adapters.bottleneck.model import BottleneckConfig, BottleneckLayer
 from finbench.errors import FinbenchError
 from finbench.hf.load import load_model
+from tests import forked
 
 _spec = importlib.util.spec_from_file_location(
     "bottleneck_reference", Path(__file__).with_name("bottleneck_reference.py")
@@ -231,7 +231,7 @@ def test_a_fresh_process_loads_equal_logits(tmp_path):
         jobs.append([auto, str(tmp_path / family), str(tmp_path / f"{family}-adapter")])
         expected[family] = logits(model)
     arguments = [sys.executable, "-c", FRESH_PROCESS, json.dumps(jobs), json.dumps(IDS.tolist())]
-    subprocess.run(arguments, check=True, timeout=300)
+    forked.run(arguments, check=True)
     for family in cases:
         folder = tmp_path / f"{family}-adapter"
         assert {"adapter_config.json", "adapter_model.safetensors"} <= {path.name for path in folder.iterdir()}

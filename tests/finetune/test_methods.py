@@ -1,7 +1,6 @@
 """Every method on every kind of model: trains, saves, loads in a fresh process with equal logits, changes answers."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from finetune.card import describe
 from finetune.methods.support import KINDS, METHODS, works
 from finetune.recipe import read_recipe
 from finetune.train import Trained, train
+from tests import forked
 
 BITS = {"qlora": (("bits=8",), ("bits=4",))}
 CASES = [
@@ -80,7 +80,7 @@ def test_every_method_trains_saves_and_loads_anew(request: pytest.FixtureRequest
         }  # fmt: skip
     listing = tmp_path / "cases.json"
     listing.write_text(json.dumps(cases))
-    subprocess.run([sys.executable, "-c", FRESH, str(listing)], check=True, timeout=500)
+    forked.run([sys.executable, "-c", FRESH, str(listing)], check=True)
     for name, case in cases.items():
         fresh = torch.load(Path(case["folder"]) / "fresh.pt")
         kind = ClassifierLM if case["task_type"] == "classifier" else FastLM

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from finetune import checkpoints
 from finetune.output import alone, claim
 from finetune.recipe import read_recipe
 from finetune.train import train
+from tests import forked
 from tests.cells.test_lock import another
 
 RECIPE = """\
@@ -48,7 +48,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
         patch.setenv("FINBENCH_DATA", "sample")
         assert main(["finetune", str(folder / "recipe.yaml"), "--output", str(folder / "whole")]) == 0
         command = [sys.executable, "-m", "finbench", "finetune", "recipe.yaml", "--output", "out"]
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = forked.start(command, cwd=folder)
         while len(list((folder / "out").glob("checkpoints/checkpoint-*/trainer_state.json"))) < 2:
             assert process.poll() is None, "it ended before two checkpoints were there"
             time.sleep(0.01)

@@ -1,7 +1,6 @@
 """Encoder-decoder models: trained on prompt and answer, scored by lm-eval's own `hf` in a fresh process."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from finetune.batches import collate_seq2seq
 from finetune.card import describe
 from finetune.recipe import read_recipe
 from finetune.train import train
+from tests import forked
 from tests.conftest import build_tokenizer
 
 METHODS = ["full", "lora", "ia3", "prefix", "prompt"]
@@ -84,7 +84,7 @@ def test_adapters_score_through_stock_hf_in_a_fresh_process(t5: Path, tmp_path: 
             where[method] = {"pretrained": str(folder)}
     listing = tmp_path / "where.json"
     listing.write_text(json.dumps(where))
-    subprocess.run([sys.executable, "-c", SCORE, str(listing), str(tmp_path / "fresh.pt")], check=True, timeout=250)
+    forked.run([sys.executable, "-c", SCORE, str(listing), str(tmp_path / "fresh.pt")], check=True)
     fresh = torch.load(tmp_path / "fresh.pt")
     base = fresh["base"][1]
     for name, (values, logits) in fresh.items():

@@ -14,6 +14,7 @@ import yaml
 from finbench.errors import FinbenchError
 from finetune.recipe import read_recipe
 from finetune.sweep import read_sweep
+from tests import forked
 
 SWEEP = "values:\n  learning_rate: {low: 1.0e-7, high: 1.0e-2, log: true}\n  r: [2, 4]\nseeds: [0, 1]\nmetric: loss\n"
 
@@ -38,7 +39,7 @@ def test_a_killed_sweep_goes_on_and_writes_the_winners_recipe(recipe: Path, tmp_
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     made = finished.stat().st_mtime_ns
-    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=400)
+    done = forked.run(command, cwd=tmp_path, check=True)
     assert finished.stat().st_mtime_ns == made, "a finished training was done again"
     records = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("trial-*/seed-*/finbench.json")]
     assert len(records) == 4, "two trials of two seeds"
@@ -57,7 +58,7 @@ def test_a_killed_sweep_goes_on_and_writes_the_winners_recipe(recipe: Path, tmp_
 def test_a_trial_that_fails_is_counted_and_the_others_go_on(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text('values: {target_modules: [["query"], ["no_such_module"]]}\ntrials: 4\n')
     command = [sys.executable, "-m", "finbench", "sweep", "tiny.yaml", "sweep.yaml", "--output", "out", "max_steps=1"]
-    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=400)
+    done = forked.run(command, cwd=tmp_path, check=True)
     failed = [p for p in (tmp_path / "out").glob("trial-*/*.log") if "has no no_such_module" in p.read_text()]
     assert failed and f"{len(failed)} trials failed" in done.stdout
     assert yaml.safe_load((tmp_path / "out" / "best.yaml").read_text())["target_modules"] == ["query"]

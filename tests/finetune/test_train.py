@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from finbench.cli import main
+from tests import forked
 from tests.conftest import build_model
 
 RECIPE = """\
@@ -109,7 +110,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     command = [sys.executable, "-m", "finbench", "finetune", str(recipe), "--output"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert main(["finetune", str(recipe), "--output", str(whole)]) == 0
-    process = subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = forked.start([*command, str(killed)])
     deadline = time.monotonic() + 120
     while not list(killed.glob("checkpoints/checkpoint-*/trainer_state.json")):
         assert process.poll() is None and time.monotonic() < deadline, "it ended before a checkpoint was there"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from finbench.errors import FinbenchError
 from finbench.hf.classes import class_names
 from finbench.hf.load import load_config, load_model, load_tokenizer
+from tests import forked
 
 CODE = """
 from pathlib import Path
@@ -73,14 +73,11 @@ def test_no_command_runs_it(name: str, foreign: tuple[Path, Path], tmp_path: Pat
     for kind in ("hf", "hf-fast", "hf-classifier"):
         (tmp_path / f"{kind}.yaml").write_text(MATRIX.format(base=base, kind=kind))
     root = str(Path(__file__).resolve().parents[2])
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-m", "finbench", *COMMANDS[name].format(base=base, folder=tmp_path).split()],
         input="y\ny\ny\n",
-        capture_output=True,
-        text=True,
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
-        timeout=300,
     )
     assert not mark.exists(), "the base's code ran"
     assert "Traceback" not in done.stderr, done.stderr

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
+
 STAND_IN = """
 import os
 from collections.abc import Callable
@@ -116,9 +118,7 @@ def run(code: str, folder: Path, kind: str, *arguments: str) -> subprocess.Compl
     (folder / "use.py").write_text(code)
     root = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {"STAND_IN": kind, "PYTHONPATH": f"{folder}{os.pathsep}{root}", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, str(folder / "use.py"), *arguments], capture_output=True, text=True, env=environment
-    )
+    return forked.run([sys.executable, folder / "use.py", *arguments], env=environment)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])

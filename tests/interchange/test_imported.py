@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from finbench.cells.schema import cell_schema
 from finbench.cells.store import path_of, read_cells, read_outcomes
 from finbench.cli import main
+from tests import forked
 from tests.conftest import build_model
 from tests.runs.test_run import make_adapter
 
@@ -40,7 +40,7 @@ def results(base: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory)
     command = [sys.executable, "-m", "lm_eval", "--model", "hf-fast", "--tasks", ",".join(TASKS), "--log_samples"]
     command += ["--model_args", f"pretrained={base},peft={adapter}", "--output_path", str(folder), "--limit", "9"]
     environment = {**os.environ, "FINBENCH_DATA": "sample", "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, capture_output=True, cwd=folder, env=environment)
+    forked.run(command, check=True, cwd=folder, env=environment)
     (path,) = folder.rglob("results_*.json")
     return path
 

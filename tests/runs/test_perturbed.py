@@ -1,7 +1,5 @@
 """A matrix that asks for robustness, in a process of its own: scored, told apart, compared and rendered."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from finbench.cells.store import read_cells, read_outcomes
 from finbench.cli import main
 from finbench.errors import FinbenchError
 from finbench.runs.matrix import read_matrix
+from tests import forked
 from tests.conftest import build_model
 
 MATRIX = """\
@@ -24,9 +23,7 @@ bases:
 
 
 def finbench(*words: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "finbench", *words], cwd=cwd, env=dict(os.environ), capture_output=True, text=True
-    )
+    done = forked.run([sys.executable, "-m", "finbench", *words], cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

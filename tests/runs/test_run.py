@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from finbench.cells.store import read_cells
 from finbench.cli import main
+from tests import forked
 from tests.conftest import build_model
 
 MATRIX = """\
@@ -132,7 +132,7 @@ def test_a_killed_run_goes_on_and_leaves_finished_cells_alone(matrix: Path, tmp_
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     main(["run", str(matrix), "--cells", str(whole)])
     command = [sys.executable, "-m", "finbench", "run", str(matrix), "--cells", str(killed)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = forked.start(command)
     deadline = time.monotonic() + 120
     while not list(killed.glob("*/*/*.json")):
         assert process.poll() is None and time.monotonic() < deadline

@@ -16,6 +16,7 @@ from finbench.cells import store
 from finbench.cells.store import Unwritable, read_cells
 from finbench.cli import main
 from finbench.errors import FinbenchError
+from tests import forked
 from tests.conftest import build_model
 
 MATRIX = """\
@@ -50,10 +51,10 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "m.yaml"
 
 
-def start(matrix: Path, cells: Path, seconds: float, *more: str) -> "subprocess.Popen[str]":
+def start(matrix: Path, cells: Path, seconds: float, *more: str) -> forked.Started:
     command = [sys.executable, "-c", SLOW, str(seconds), "run", str(matrix), "--cells", str(cells), *more]
     environment = {**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return forked.start(command, env=environment)
 
 
 def scored(text: str) -> Iterator[str]:

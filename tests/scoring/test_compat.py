@@ -1,7 +1,5 @@
 """Each harness's rule on answers worked out by hand, and the command from a model and from lm-eval's own log."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import pytest
 
 from finbench.cli import main
 from finbench.scoring.compat import Answer, defective_rows, verdicts
+from tests import forked
 
 LABELS = ("negative", "neutral", "positive")
 
@@ -65,7 +64,7 @@ def test_a_model_and_its_log_are_scored_alike(gpt2: Path, tmp_path: Path, capsys
     assert "fin_tfns_gen, 8 answers" in table and "fin_tfns_finlora_swapped_labels" in table and "pixiu" in table
     command = [sys.executable, "-m", "lm_eval", "--model", "hf-fast", "--model_args", f"pretrained={gpt2}"]
     command += ["--tasks", "fin_tfns_gen", "--limit", "8", "--log_samples", "--output_path", str(tmp_path)]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    forked.run(command, check=True, cwd=tmp_path)
     (log,) = tmp_path.rglob("samples_*.jsonl")
     assert main(["compat", str(log)]) == 0
     assert capsys.readouterr().out == table

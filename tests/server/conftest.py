@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests import forked
 
 RECIPE = """
 base: {base}
@@ -28,7 +31,7 @@ class Served:
     """A server's address and process."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: forked.Started | subprocess.Popen[str]
 
 
 def trained(folder: Path, base: Path, task_type: str, modules: str) -> Path:
@@ -64,19 +67,18 @@ def serving(base: Path, *flags: str, open_files: int | None = None) -> Iterator[
     command = [sys.executable, "-m", "finbench", "serve", "--base", str(base), "--port", "0", *flags]
     environment = {**os.environ, "FINBENCH_DATA": "sample", "PYTHONUNBUFFERED": "1"}
 
-    def narrow() -> None:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files or 0, open_files or 0))
-
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-        preexec_fn=narrow if open_files else None,
-    )
+    process: forked.Started | subprocess.Popen[str]
+    if open_files is None:
+        process = forked.start(command, env=environment)
+    else:
+        limit = (open_files, open_files)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit),
+        )
     assert process.stdout
     said = ""
     for line in process.stdout:
@@ -84,7 +86,7 @@ def serving(base: Path, *flags: str, open_files: int | None = None) -> Iterator[
         if found := re.search(r"on (http://\S+:\d+)/", line):
             break
     else:
-        raise AssertionError(f"the server did not start:\n{said}")
+        raise AssertionError(f"the server did not start:\n{said}{process.stderr.read() if process.stderr else ''}")
     try:
         yield Served(found[1], process)
     finally:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from finbench.predict import calibration
 from finbench.predict.predictor import Predictor
+from tests import forked
 
 
 def test_error_of_a_case_worked_out_by_hand() -> None:
@@ -38,7 +38,7 @@ def test_rows_that_have_changed_since_the_training_are_not_called_held_out(
     record["rows"]["fin_fpb"]["sha256"] = "0" * 64
     (own / "finbench.json").write_text(json.dumps(record))
     command = [sys.executable, "-m", "finbench", "calibrate", "--base", str(bert), "--adapter", str(own)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    done = forked.run(command)
     assert done.returncode == 2 and "are not those that the adapter was trained on" in done.stderr
     assert not (own / calibration.FILE).exists()
 
@@ -46,7 +46,7 @@ def test_rows_that_have_changed_since_the_training_are_not_called_held_out(
 def test_the_command_fits_on_held_out_rows_and_the_predictor_uses_it(bert: Path, adapter: Path, tmp_path: Path) -> None:
     own = shutil.copytree(adapter, tmp_path / "own")
     command = [sys.executable, "-m", "finbench", "calibrate", "--base", str(bert), "--adapter", str(own)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    done = forked.run(command, check=True)
     stored = json.loads((own / calibration.FILE).read_text())
     assert "held out of train" in done.stdout and 5 <= stored["rows"] <= 12
     assert (own / calibration.PICTURE).stat().st_size > 5000

@@ -4,7 +4,6 @@ import gc
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from finbench.predict import calibration
 from finbench.predict.predictor import Predictor
 from finbench.predict.prompt import Prompt, prompt_of, recorded
 from finbench.tasks.load import load_tasks
+from tests import forked
 
 
 def holding(word: str) -> list[str]:
@@ -118,7 +118,7 @@ def test_predict_needs_no_rows(
         "x",
     ]
     environment = {**os.environ, "FINBENCH_DATA": str(tmp_path / "empty")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+    done = forked.run(command, env=environment)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["scores"] == pytest.approx(
         Predictor(str(base), str(folder)).predict(["x"])[0].scores

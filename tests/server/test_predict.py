@@ -15,11 +15,12 @@ from finbench.errors import FinbenchError
 from finbench.models.fast import FastLM
 from finbench.predict.predictor import Predictor
 from finbench.tasks.load import load_tasks
+from tests import forked
 
 
 def predict(*words: object, text: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "finbench", "predict", *map(str, words)]
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=200)
+    return forked.run(command, input=text)
 
 
 def test_lines_of_standard_input(bert: Path, adapter: Path) -> None:

@@ -3,7 +3,6 @@
 import csv
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from finbench.cli import main
 from finbench.predict import predictor
+from tests import forked
 
 ROWS = 'id,headline,label\n1,"Sales rose, again",good\n2,,bad\n3,Profit fell,bad\n'
 
@@ -110,7 +110,7 @@ def test_a_killed_run_leaves_the_files_as_they_were(tmp_path: Path) -> None:
     )
     for words in (["--output", "x.csv", "--overwrite"], ["--output", "out.csv"]):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run([sys.executable, "-c", script, *words], env=environment, check=False)
+        done = forked.run([sys.executable, "-c", script, *words], env=environment)
         assert done.returncode == -signal.SIGKILL and Path("x.csv").read_text() == ROWS
     assert not Path("out.csv").exists() and len(list(tmp_path.glob(".*.part"))) == 2
     assert predict("--output", "out.csv") == 1 and predict("--output", "x.csv", "--overwrite") == 1

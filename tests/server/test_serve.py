@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import pytest
 
 from finbench.cli import main
 from finbench.predict.predictor import Predictor, load_several
+from tests import forked
 from tests.server.conftest import Served, serving
 
 TEXTS = [
@@ -140,5 +140,5 @@ def test_adapters_on_one_base_share_its_weights(bert: Path, adapter: Path, tmp_p
 
 def test_what_is_no_choice_between_labels_is_refused(bert: Path, adapter: Path) -> None:
     command = [sys.executable, "-m", "finbench", "predict", "--base", str(bert), "--adapter", str(adapter)]
-    done = subprocess.run([*command, "--task", "fin_xbrl_tags", "x"], capture_output=True, text=True, check=False)
+    done = forked.run([*command, "--task", "fin_xbrl_tags", "x"])
     assert done.returncode == 2 and "does not choose between labels" in done.stderr
