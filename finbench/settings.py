@@ -56,7 +56,7 @@ def suggestion(word: str, names: Iterable[str], otherwise: bool = True) -> str:
     names = sorted(names)
     near = difflib.get_close_matches(word, names, n=1)
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean {near[0]}?"
     return f"there are {', '.join(names)}." if otherwise else ""
 
 

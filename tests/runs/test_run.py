@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_and_leaves_finished_cells_alone(matrix: Path, tmp_
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("task: [fin_fpb]", "did you mean 'tasks'"),
+        ("task: [fin_fpb]", "did you mean tasks"),
         ("tasks: [fin_fbp]", "did you mean fin_fpb"),
         ("limit: many", "limit is 'many'"),
     ],
