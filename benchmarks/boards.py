@@ -25,7 +25,7 @@ from finbench.cells.seal import seal_of
 from finbench.cells.store import OUTCOMES, path_of, read_cells, write_cell
 from finbench.records import Outcome
 from finbench.runs.result import confusion_of, per_class_of
-from finbench.scoring.metrics import summarise
+from finbench.scoring.kinds.summary import summarise
 
 TASKS = ("fpb", "fiqa", "tfns", "nwgi", "headline", "ner", "xbrl_tags", "xbrl_values")
 LABELS = ("negative", "neutral", "positive")
@@ -120,7 +120,7 @@ def _answers(number: int) -> Answers:
         Outcome(f"row-{row}", f"row-{row}", gold, answer, (-0.1, -1.0, -2.0))
         for row, (gold, answer) in enumerate(zip(golds, said, strict=True))
     ]
-    metrics = summarise(outcomes, LABELS)
+    metrics = summarise(outcomes, LABELS, "choice")
     key = CellKey(
         f"model-{number}",
         "",
@@ -140,7 +140,8 @@ def _answers(number: int) -> Answers:
     )
     cell = Cell(
         key=key, created="2026-01-01T00:00:00+00:00", title="", note="", source="folder", n_rows=ROWS, n_clusters=ROWS,
-        metrics=metrics, per_class=per_class_of(outcomes, LABELS), confusion=confusion_of(outcomes, LABELS),
+        labels=LABELS, metrics=metrics,
+        per_class=per_class_of(outcomes, LABELS), confusion=confusion_of(outcomes, LABELS),
         unparsed_share=0.0, truncated_share=0.0, elapsed_seconds=12.0, seconds_per_row=0.01, rows_per_second=100.0,
         peak_bytes=2**30, resources={"elapsed_seconds": 12.0, "cpu_seconds": 20.0, "resident_peak_bytes": 2**30},
         machine={"cpu": "a processor", "cores": 2, "memory_bytes": 2**34, "gpus": [], "system": "a system"},

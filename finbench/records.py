@@ -15,7 +15,7 @@ class Row:
 
     `label` is a class by name (classification), `answer` a free text (generation); one of them is empty. Rows that
     repeat one another share `cluster`. `classifier_text` is what an encoder reads instead of a prompt: one text, a
-    pair, or empty for rows that cannot be classified.
+    pair, or empty for rows that cannot be classified. `options` are the texts that a multiple choice offers.
     """
 
     id: str
@@ -27,10 +27,16 @@ class Row:
     xml: str = ""
     cluster: str = ""
     classifier_text: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields by name; without options where there are none, as rows were hashed at first."""
+        found = asdict(self)
+        return found if self.options else {name: value for name, value in found.items() if name != "options"}
 
     def as_doc(self) -> dict[str, Any]:
         """Return the row as lm-eval's templates read it."""
-        return {**asdict(self), "classifier_text": list(self.classifier_text)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.values().items()}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class RowSet:
     """All rows of a dataset, with where they came from and what was left out on the way.
 
     `source` names kind and place ("hub:owner/name@revision", "folder", "sample"); `dropped` counts rows left out by
-    reason and split, such as {"train: text stands in test": 5}.
+    reason and split, such as {"train: text stands in test": 5}. `settings` say in JSON how answers are read, where a
+    task of the user's own says so.
     """
 
     dataset: str
@@ -46,6 +53,7 @@ class RowSet:
     labels: tuple[str, ...]
     splits: Mapping[Split, tuple[Row, ...]]
     dropped: Mapping[str, int] = field(default_factory=dict)
+    settings: str = ""
 
 
 @dataclass(frozen=True)

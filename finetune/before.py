@@ -12,6 +12,7 @@ from finbench.errors import FinbenchError
 from finbench.hf.padding import Side
 from finbench.scoring.metrics import METRICS
 from finbench.settings import suggestion
+from finbench.tasks.load import kind_of
 from finetune.checkpoints import KEPT
 from finetune.examples import Examples
 from finetune.planned import KEPT_NUMBERS
@@ -20,7 +21,6 @@ from finetune.recipe import Recipe
 logger = logging.getLogger(__name__)
 
 LOWER_IS_BETTER = ("loss", "unparsed")
-OF_EVERY_TASK = ("accuracy", "unparsed")
 
 
 def check_metric(wanted: str | None, key: str, tasks: Mapping[str, Any]) -> None:
@@ -32,19 +32,17 @@ def check_metric(wanted: str | None, key: str, tasks: Mapping[str, Any]) -> None
     """
     if wanted is None:
         return
-    known = set(METRICS) | {"loss", *OF_EVERY_TASK}
-    for task in tasks.values():
-        known &= _metrics_of(task)
+    known = set.intersection(*(_metrics_of(name, task) for name, task in tasks.items()))
     if wanted not in known:
         raise FinbenchError(
             f"{key} names no metric of {', '.join(tasks)} (given: {wanted!r}): {suggestion(wanted, known)}"
         )
 
 
-def _metrics_of(task: Any) -> set[str]:
-    scored = {"loss"} if task.config.output_type != "generate_until" else set()
-    labelled = set(METRICS) if task.eval_docs[0].get("choices") else set()
-    return {*OF_EVERY_TASK} | scored | labelled
+def _metrics_of(name: str, task: Any) -> set[str]:
+    kind = kind_of(name, task)
+    scored = {"loss"} if kind.output_type == "multiple_choice" else set()
+    return {*kind.metrics} | scored | (set(METRICS) if kind.classes else set())
 
 
 def check_examples(recipe: Recipe, found: Examples, labels: Sequence[str]) -> None:

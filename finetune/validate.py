@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from finbench.records import Outcome
-from finbench.scoring.answers import READERS
-from finbench.scoring.metrics import confusion, summarise
+from finbench.scoring.kinds.summary import summarise
+from finbench.scoring.metrics import confusion
+from finbench.tasks.load import kind_of
 
 
 class Validation:
@@ -30,10 +31,11 @@ class Validation:
     def _of_task(self, name: str, docs: list[Any]) -> dict[str, float]:
         outcomes = outcomes_of(self.lm, self.tasks[name], docs, self.num_fewshot)
         labels = tuple(docs[0]["choices"])
-        found = {metric: value.value for metric, value in summarise(outcomes, labels).items()}
-        if outcomes[0].scores:
+        kind = kind_of(name, self.tasks[name])
+        found = {metric: value.value for metric, value in summarise(outcomes, labels, kind.name).items()}
+        if kind.output_type == "multiple_choice":
             found["loss"] = sum(_loss(outcome, labels) for outcome in outcomes) / len(outcomes)
-        if labels:
+        if kind.classes:
             matrix = confusion([o.gold for o in outcomes], [o.prediction for o in outcomes], labels)
             self.confusions[name] = {"labels": list(labels), "matrix": matrix.astype(int).tolist()}
         return found
@@ -49,8 +51,8 @@ def outcomes_of(lm: Any, task: Any, docs: Sequence[Any], num_fewshot: int | None
         requests.append(made if isinstance(made, list) else [made])
     flat = [request for row in requests for request in row]
     answers = iter(getattr(lm, flat[0].request_type)(flat, disable_tqdm=True))
-    reader = READERS[task.config.process_results]
-    return [reader(doc, [next(answers) for _ in row]) for doc, row in zip(docs, requests, strict=True)]
+    read = kind_of(task.task_name, task).read
+    return [read(doc, [next(answers) for _ in row]) for doc, row in zip(docs, requests, strict=True)]
 
 
 def _loss(outcome: Outcome, labels: tuple[str, ...]) -> float:

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "leaderboard": {"cells", "tasks", "scoring", "data"},
     "interchange": {"cells", "runs", "scoring", "data"},
     "demo": {"data"},
-    "starter": {"tasks"},
+    "starter": {"data", "tasks"},
     "doctor": {"data", "hf", "engine", "adapters"},
 }
 # What other libraries do not promise stands in these places alone, each with what is used and from which release.

@@ -11,7 +11,7 @@ from typing import Any
 from finbench.data.perturb import NONE
 from finbench.records import Metric
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # Enters every key; raised when a change of ours alters the numbers of an unchanged model on unchanged rows.
 ENGINE_VERSION = 1
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True)  # as `json.dumps`, which makes one at every call
@@ -122,6 +122,8 @@ class Cell:
     missing: Sequence[str] = ()
     perturbed_share: float | None = None
     weights_sha256: str = ""
+    kind: str = "choice"
+    labels: Sequence[str] = ()
     sequence: int = field(default=0, compare=False)
     seal: Mapping[str, str | None] | None = field(default=None, compare=False)
     schema_version: int = field(default=SCHEMA_VERSION)
@@ -143,6 +145,6 @@ def cell_of(record: Mapping[str, Any]) -> Cell:
     """Return the cell of a record that fits the schema."""
     values = {name: record[name] for name in _CELL_FIELDS}
     values["key"] = CellKey(**record["key"])
-    values["missing"] = tuple(record["missing"])
+    values |= {name: tuple(record[name]) for name in ("missing", "labels")}
     values["metrics"] = {name: Metric(**metric) for name, metric in record["metrics"].items()}
     return Cell(**values)

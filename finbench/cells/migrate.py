@@ -31,7 +31,21 @@ def from_3_to_4(record: Record) -> Record:
     return {**record, "schema_version": 4, "weights_sha256": weights, "sequence": 0, "seal": None}
 
 
-MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {1: from_1_to_2, 2: from_2_to_3, 3: from_3_to_4}
+def from_4_to_5(record: Record) -> Record:
+    """Add the kind of answers, by the tasks that there were: to choose or write a class, a tag or a number."""
+    if "metrics" not in record:
+        return {**record, "schema_version": 5}
+    task = record["key"].get("task") if isinstance(record.get("key"), dict) else None
+    confusion, name = record.get("confusion"), task if isinstance(task, str) else ""
+    labels = confusion.get("labels", []) if isinstance(confusion, dict) else []
+    if isinstance(confusion, dict):
+        kind = "label" if name.endswith("_gen") else "choice"
+    else:
+        kind = "tag" if "tag" in name else "number"
+    return {**record, "schema_version": 5, "kind": kind, "labels": labels}
+
+
+MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {1: from_1_to_2, 2: from_2_to_3, 3: from_3_to_4, 4: from_4_to_5}
 
 
 def migrated(record: Any) -> Any:

@@ -10,8 +10,10 @@ import numpy as np
 from finbench.cells.order import date_of
 from finbench.cells.outcomes import outcomes_of, table_of
 from finbench.errors import FinbenchError
+from finbench.scoring.kinds import kind_called
 
 EXACT = 1e-9
+EQUALITY = ("accuracy", "unparsed")
 # Resampled errors follow numpy's stream of random numbers, which a new version may change.
 RESAMPLED = 0.25
 LOWEST = {"mcc": -1.0}
@@ -58,6 +60,10 @@ def _no_metrics(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _no_classes(record: Mapping[str, Any]) -> Iterator[str]:
     confusion, per_class = record["confusion"], record["per_class"]
+    lost = "confusion" in record["missing"]
+    if not lost and (confusion is not None) != kind_called(record["kind"]).classes:
+        yield f"kind is {record['kind']}, and confusion {'missing' if confusion is None else 'there'}"
+        return
     if confusion is None:
         if per_class:
             yield "per_class has classes and confusion none"
@@ -72,6 +78,8 @@ def _no_classes(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"confusion.matrix does not count {record['n_rows']} rows"
     if set(per_class) != set(labels):
         yield f"per_class is about {sorted(per_class)[:9]}, confusion about {sorted(labels)[:9]}"
+    if labels != list(record["labels"]):
+        yield f"labels are {list(record['labels'])}, confusion.labels {labels}"
 
 
 def differing(record: Mapping[str, Any], content: bytes, thorough: bool = False) -> Iterator[str]:
@@ -91,10 +99,12 @@ def differing(record: Mapping[str, Any], content: bytes, thorough: bool = False)
         return
     if labels:
         yield from _other_classes(record, columns, labels)
-    else:
+    elif kind_called(record["kind"]).metrics == EQUALITY:
         yield from _other_shares(record, columns)
+    else:
+        yield from _other_answers(record, content)
     if thorough:
-        yield from _other_errors(record, content, labels)
+        yield from _other_errors(record, content)
 
 
 def _other_shares(record: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[str]:
@@ -102,6 +112,14 @@ def _other_shares(record: Mapping[str, Any], columns: Mapping[str, Any]) -> Iter
     golds, said = (columns[name].to_numpy(zero_copy_only=False) for name in ("gold", "prediction"))
     values = {"accuracy": float(np.mean(golds == said)), "unparsed": float(np.mean(said == ""))}
     yield from _other_metrics(record["metrics"], values)
+
+
+def _other_answers(record: Mapping[str, Any], content: bytes) -> Iterator[str]:
+    """Compare the metrics of answers that are near, or lists."""
+    from finbench.scoring.kinds.summary import summarise
+
+    found = summarise(outcomes_of(content), record["labels"], record["kind"])
+    yield from _other_metrics(record["metrics"], {name: metric.value for name, metric in found.items()})
 
 
 def _other_classes(record: Mapping[str, Any], columns: Mapping[str, Any], labels: Sequence[str]) -> Iterator[str]:
@@ -140,16 +158,16 @@ def _other_metrics(metrics: Mapping[str, Any], values: Mapping[str, float]) -> I
             yield f"metrics.{name} is {metric['value']}, its outcomes give {values[name]}"
 
 
-def _other_errors(record: Mapping[str, Any], content: bytes, labels: Sequence[str]) -> Iterator[str]:
+def _other_errors(record: Mapping[str, Any], content: bytes) -> Iterator[str]:
     """Compare standard errors: exactly where they follow from the rows, roughly where rows are drawn for them."""
-    from finbench.scoring.metrics import summarise
+    from finbench.scoring.kinds.summary import summarise
 
-    for name, found in summarise(outcomes_of(content), labels).items():
+    for name, found in summarise(outcomes_of(content), record["labels"], record["kind"]).items():
         given = record["metrics"].get(name)
         if given is None:
             continue
         errors = given["stderr"], found.stderr
-        exact = name in ("accuracy", "unparsed")
+        exact = name in ("accuracy", "unparsed", *kind_called(record["kind"]).measures)
         near = RESAMPLED * (found.stderr or 0) + EXACT if not exact else EXACT
         if (errors[0] is None) != (errors[1] is None) or abs((errors[0] or 0) - (errors[1] or 0)) > near:
             yield f"metrics.{name}.stderr is {errors[0]}, its outcomes give {errors[1]}"

@@ -121,7 +121,7 @@ def write_cell(folder: Path, cell: Cell, outcomes: Sequence[Outcome]) -> Path:
 
     def fill_outcomes(temporary: Path) -> None:
         nonlocal content
-        write_outcomes(temporary, outcomes, hashed=cell.confusion is None)
+        write_outcomes(temporary, outcomes, hashed=not cell.labels)
         content = temporary.read_bytes()
         if wrong := problem_of(record, content):
             raise FinbenchError(f"the result of {cell.key.title()} is not that of its rows: {wrong}.")

@@ -1,22 +1,30 @@
 """Rows of a user's own CSV, JSON lines or parquet file, for a task of their own.
 
 A task YAML asks for it with
-`dataset_kwargs: {dataset: file, train: news.csv, text: headline, label: mood, labels: [bad, good]}`.
+`dataset_kwargs: {dataset: file, train: news.csv, text: headline, label: mood, labels: [bad, good]}`, or for answers of
+another kind than classes `{dataset: file, kind: number, train: figures.csv, text: [table, question], label: answer}`.
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal
 
-from finbench.data.quarter import quarter
+from finbench.data.quarter import SEED, SHARE, quarter
 from finbench.data.sources import Splits
 from finbench.data.tables import complete_records, name_label, read_table
 from finbench.errors import FinbenchError
 from finbench.paths import task_folders
 from finbench.records import Row, RowSet
+from finbench.scoring.kinds import kind_called, labels
+from finbench.scoring.kinds.labels import NONE
+from finbench.scoring.kinds.multiple_choice import LETTERS, letter_of
+from finbench.settings import filled
 
 logger = logging.getLogger(__name__)
 
@@ -36,37 +44,101 @@ def find_file(given: str) -> Path:
     raise FinbenchError(f"there is no file {given!r} (looked for {looked}); correct the task's YAML.")
 
 
-def read(train: str, test: str = "", text: str = "text", label: str = "label", labels: Sequence[str] = ()) -> RowSet:
-    """Return the rows of a train file and a test file, or of one file of which a fixed quarter (seed 42) is test.
+@dataclass(frozen=True)
+class FileOptions:
+    """What a task of one's own says of its rows, among its `dataset_kwargs`.
 
-    `text` and `label` name columns; `labels` the classes in the order that scores are given, every one that occurs in
-    alphabetical order where none are named.
+    `text` is a column or several, `label` that of the right answers, `id` one that names rows. `kind` says how answers
+    are read (`finbench.scoring.kinds`), `labels` are the classes in the order that scores are given (every one that
+    occurs, in alphabetical order, where none are named), `options` the columns of a multiple choice. Without a `test`
+    file `test_share` of the rows, drawn by `split_seed`, is test. The rest are settings of the kind `number`.
+    """
+
+    train: str
+    test: str = ""
+    text: tuple[str, ...] = ("text",)
+    label: str = "label"
+    labels: tuple[str, ...] = ()
+    id: str = ""
+    kind: str = "choice"
+    options: tuple[str, ...] = ()
+    test_share: float = SHARE
+    split_seed: int = SEED
+    relative_tolerance: float | None = None
+    absolute_tolerance: float | None = None
+    point: Literal[".", ","] = "."
+    percent: Literal["points", "share"] = "points"
+
+    def __post_init__(self) -> None:
+        kind_called(self.kind)
+        if not self.train:
+            raise FinbenchError("dataset `file` needs `train: PATH`.")
+        if not self.text:
+            raise FinbenchError("text names no column.")
+        if twice := [name for name in self.labels if self.labels.count(name) > 1]:
+            raise FinbenchError(f"labels names {twice[0]!r} twice.")
+        if not 0 < self.test_share < 1:
+            raise FinbenchError(f"test_share is {self.test_share}: between 0 and 1 is wanted.")
+        for name in ("relative_tolerance", "absolute_tolerance"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise FinbenchError(f"{name} is {value}: a number from 0 is wanted.")
+        if (self.kind == "multiple_choice") != bool(self.options):
+            raise FinbenchError("`options` names the columns of kind multiple_choice, and of no other kind.")
+        if len(self.options) == 1 or len(self.options) > len(LETTERS):
+            raise FinbenchError(f"options names {len(self.options)} columns: 2 to {len(LETTERS)} are wanted.")
+
+    def settings(self) -> dict[str, Any]:
+        """Return what differs from the defaults among what the kind reads."""
+        defaults = {field.name: field.default for field in fields(self)}
+        found = {name: getattr(self, name) for name in kind_called(self.kind).settings}
+        return {name: value for name, value in found.items() if value != defaults[name]}
+
+
+def read(given: Mapping[str, Any]) -> RowSet:
+    """Return the rows of a train file and a test file, or of one file of which a fixed share is test.
 
     Raises:
-        FinbenchError: a file, a column or a label is not there; fewer than two classes or four rows are left.
+        FinbenchError: an option is unknown; a file, a column or a label is not there, an answer is none of its kind;
+            fewer than two classes or four rows are left.
 
     """
-    _check_options(labels, train=train, test=test, text=text, label=label)
-    named = [str(name) for name in labels]
-    dropped: dict[str, int] = {}
+    options = filled(FileOptions, _named_labels(given), "the task's dataset_kwargs")
     splits: Splits = {}
+    dropped: dict[str, int] = {}
     classes: dict[str, str] = {}
-    for split, given in (("train", train), ("test", test)) if test else (("file", train),):
-        rows, missing = _read_rows(given, split, text, label, named, classes)
+    files = {"train": options.train, "test": options.test} if options.test else {"file": options.train}
+    for split, file in files.items():
+        rows, missing = _read_rows(file, split, options, classes)
         splits["test" if split == "test" else "train"] = rows
         dropped |= missing
-    if not test:
+    if not options.test:
         rows = splits["train"]
         if len(rows) < 4:
-            raise FinbenchError(f"{train!r} has {len(rows)} usable rows; a quarter of at least 4 can be held out.")
-        in_train, in_test = quarter(len(rows))
+            raise FinbenchError(
+                f"{options.train!r} has {len(rows)} usable rows; a quarter of at least 4 can be held out."
+            )
+        in_train, in_test = quarter(len(rows), options.test_share, options.split_seed)
         splits = {"train": [rows[n] for n in in_train], "test": [rows[n] for n in in_test]}
-    known = tuple(named or sorted(classes))
-    _check_classes(known, classes, train)
-    source = f"file:{Path(train).name}" + (f"+{Path(test).name}" if test else "")
+    source = f"file:{Path(options.train).name}" + (f"+{Path(options.test).name}" if options.test else "")
     for reason, count in dropped.items():
         _say_once(f"{source}: {count} rows are left out ({reason})")
-    return RowSet("file", source, known, {split: tuple(rows) for split, rows in splits.items()}, dropped)
+    settings = json.dumps(options.settings(), sort_keys=True) if options.settings() else ""
+    of_split = {split: tuple(rows) for split, rows in splits.items()}
+    return RowSet("file", source, _labels_of(options, classes, splits), of_split, dropped, settings)
+
+
+def _labels_of(options: FileOptions, classes: Mapping[str, str], splits: Splits) -> tuple[str, ...]:
+    """Return the labels that answers are made of, none where they are not."""
+    if options.kind == "multiple_choice":
+        most = max(len(row.options) for rows in splits.values() for row in rows)
+        return tuple(LETTERS[:most])
+    kind = kind_called(options.kind)
+    if not (kind.classes or kind.by_label):
+        return ()
+    known = options.labels or tuple(sorted(classes))
+    _check_classes(known, classes, options.train)
+    return known
 
 
 @lru_cache(maxsize=64)
@@ -74,36 +146,63 @@ def _say_once(text: str) -> None:
     logger.warning(text)  # rows are read anew for every command of a session
 
 
-def _check_options(labels: Sequence[str], **texts: str) -> None:
-    for name, value in texts.items():
-        if not isinstance(value, str):
-            raise FinbenchError(f"{name} is {value!r} among the task's dataset_kwargs; a text is wanted: use quotes.")
-    if not texts["train"]:
-        raise FinbenchError("dataset `file` needs `train: PATH` among the task's dataset_kwargs.")
+def _named_labels(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with labels as texts, which YAML may have taken for numbers."""
+    labels = given.get("labels", [])
     if not isinstance(labels, list | tuple) or any(type(one) not in (str, int, float) for one in labels):
         raise FinbenchError(
             f"labels is {labels!r} among the task's dataset_kwargs; a list of texts is wanted. YAML takes yes, no, on, "
             "off and null for other than texts: put them in quotes."
         )
-    if twice := [name for name in labels if [str(one) for one in labels].count(str(name)) > 1]:
-        raise FinbenchError(f"labels names {twice[0]!r} twice among the task's dataset_kwargs.")
+    return {**given, "labels": [str(one) for one in labels]}
 
 
 def _read_rows(
-    given: str, split: str, text: str, label: str, named: Sequence[str], classes: dict[str, str]
+    given: str, split: str, options: FileOptions, classes: dict[str, str]
 ) -> tuple[list[Row], dict[str, int]]:
     """Return a file's rows and what was left out; note in `classes` where each class stands first."""
-    records, missing = complete_records(read_table(find_file(given), (text, label)), split, text, label, known=named)
-    for _, record in records:
-        place = f"{record.place}, column {label!r}"
-        if named:
-            name_label(record[label], {known: known for known in named}, f"file {given!r}", place)
-        classes.setdefault(record[label], f"{given}, {place}")
-    rows = [
-        Row(id=f"{split}-{n}", text=record[text], label=record[label], classifier_text=(record[text],))
-        for n, record in records
-    ]
+    needed = (*options.text, options.label, *((options.id,) if options.id else ()))
+    table = read_table(find_file(given), (*needed, *options.options))
+    known = (*options.labels, NONE) if options.kind in ("labels", "spans") else options.labels
+    records, missing = complete_records(table, split, *needed, known=known)
+    rows, seen = [], dict[str, str]()
+    for number, record in records:
+        place = f"file {given!r}, {record.place}"
+        row = _row(f"{split}-{number}", record, options, f"{place}, column {options.label!r}")
+        for name in labels.split(row.answer) if options.kind == "labels" else (row.label,) if row.label else ():
+            classes.setdefault(name, f"{given}, {record.place}, column {options.label!r}")
+        if (other := seen.setdefault(row.id, record.place)) != record.place:
+            raise FinbenchError(f"{place}: the id {row.id!r} stands in {other} too; ids are unique.")
+        rows.append(row)
     return rows, missing
+
+
+def _row(number: str, record: Mapping[str, str], options: FileOptions, place: str) -> Row:
+    """Return the row of a record; its answer is checked by the rules of its kind."""
+    texts, answer = [record[column] for column in options.text], record[options.label]
+    text = (
+        texts[0]
+        if len(texts) == 1
+        else "\n".join(f"{name}: {cell}" for name, cell in zip(options.text, texts, strict=True))
+    )
+    name = record[options.id] if options.id else number
+    kind = kind_called(options.kind)
+    if options.kind == "multiple_choice":
+        offered = tuple(cell for column in options.options if (cell := record[column]))
+        letter = letter_of(answer, offered)
+        if not letter or len(offered) < 2:
+            raise FinbenchError(f"{place}: {answer!r} is no letter, number or text of its {len(offered)} options.")
+        return Row(name, text, label=letter, options=offered)
+    if kind.classes:
+        if options.labels:
+            name_label(answer, {known: known for known in options.labels}, place)
+        return Row(name, text, label=answer, classifier_text=tuple(texts) if len(texts) <= 2 else (text,))
+    if wrong := kind.gold(answer, options.settings()):
+        raise FinbenchError(f"{place}: {answer[:60]!r} {wrong}.")
+    if kind.by_label:
+        for one in labels.split(answer) if options.labels else ():
+            name_label(one, {known: known for known in options.labels}, place)
+    return Row(name, text, answer=answer)
 
 
 def _check_classes(known: Sequence[str], places: Mapping[str, str], given: str) -> None:

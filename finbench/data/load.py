@@ -3,8 +3,8 @@
 import hashlib
 import importlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +39,8 @@ def find(name: str) -> Dataset:
 def load(dataset: str, **options: Any) -> RowSet:
     """Return a dataset's rows without the train rows that leak, from the source that `FINBENCH_DATA` chooses.
 
-    `options` are those of `finbench.data.file.read` and go with the dataset `file` alone, so that a task's rows are
-    `load(**dataset_kwargs)` of its YAML.
+    `options` are those of `finbench.data.file.FileOptions` and go with the dataset `file` alone, so that a task's rows
+    are `load(**dataset_kwargs)` of its YAML.
 
     Raises:
         FinbenchError: there is no such dataset, or its rows cannot be had; the message says what to do.
@@ -56,7 +56,7 @@ def read(dataset: str, **options: Any) -> RowSet:
     if dataset == "file":
         from finbench.data.file import read as read_file
 
-        return _with_clusters(read_file(**options))
+        return _with_clusters(read_file(options))
     return _read(dataset, *chosen_source())
 
 
@@ -129,7 +129,7 @@ def drop_leaks(rows: RowSet) -> RowSet:
 def asked(row: Row) -> tuple[str, ...]:
     """Return what a row asks, whatever the wording: rows with equal ones should have equal answers."""
     # A question about an entity has many wordings, the order of its options among them, and one answer.
-    return (row.text, row.entity or row.question, row.xml)
+    return (row.text, row.entity or row.question, row.xml, *row.options)
 
 
 def normalised(text: str) -> str:
@@ -155,7 +155,7 @@ def rows_sha256(rows: Iterable[Row]) -> str:
     """Return a hash of the rows' contents, in order."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(json.dumps(asdict(row), sort_keys=True, ensure_ascii=True).encode())
+        digest.update(json.dumps(row.values(), sort_keys=True, ensure_ascii=True).encode())
         digest.update(b"\n")
     return digest.hexdigest()
 
@@ -164,24 +164,27 @@ def splits(
     dataset: str,
     clean: bool = False,
     perturb: str = NONE,
-    train: str = "",
-    test: str = "",
-    text: str = "text",
-    label: str = "label",
-    labels: Sequence[str] = (),
-    **metadata: Any,
+    **given: Any,
 ) -> "dict[str, datasets.Dataset]":
     """Return a dataset's splits as lm-eval reads them: what a task YAML names as `custom_dataset`.
 
-    `shot` is a split of its own with the one pinned row. `train` to `labels` go with the dataset `file` alone. Keys of
-    the task's `metadata` that are no option of rows are passed by lm-eval too, and ignored. `perturb` changes the texts
-    of test alone (`finbench.data.perturb`), before any cleaning, as a user's text would come.
+    `shot` is a split of its own with the one pinned row. What is `given` beside are the options of the dataset `file`,
+    and keys of the task's `metadata`, which lm-eval passes too and which are ignored. `perturb` changes the texts of
+    test alone (`finbench.data.perturb`), before any cleaning, as a user's text would come.
     """
-    options = {"train": train, "test": test, "text": text, "label": label, "labels": labels}
-    rows = load(dataset, **options if dataset == "file" else {})
+    rows = load(dataset, **_options_of_file(given) if dataset == "file" else {})
     tested = perturbed(dataset, rows.splits["test"], perturb)
     tables = {"train": rows.splits["train"], "test": tested, "shot": (pick_shot(rows),)}
-    return {name: as_table(cleaned(part) if clean else part, rows.labels) for name, part in tables.items()}
+    return {
+        name: as_table(cleaned(part) if clean else part, rows.labels, rows.settings) for name, part in tables.items()
+    }
+
+
+def _options_of_file(given: Mapping[str, Any]) -> dict[str, Any]:
+    from finbench.data.file import FileOptions
+
+    names = {field.name for field in fields(FileOptions)}
+    return {name: value for name, value in given.items() if name in names}
 
 
 def cleaned(rows: Sequence[Row]) -> list[Row]:
@@ -191,8 +194,13 @@ def cleaned(rows: Sequence[Row]) -> list[Row]:
     return [clean_row(row) for row in rows]
 
 
-def as_table(rows: Sequence[Row], labels: Sequence[str]) -> "datasets.Dataset":
-    """Return rows as a `datasets.Dataset`: one column a field, and `choices` with the task's labels."""
+def as_table(rows: Sequence[Row], labels: Sequence[str], settings: str = "") -> "datasets.Dataset":
+    """Return rows as a `datasets.Dataset`: one column a field, and `choices` with the task's labels.
+
+    A row with options has as many of the labels as it has options.
+    """
     import datasets
 
-    return datasets.Dataset.from_list([{**row.as_doc(), "choices": list(labels)} for row in rows])
+    more = {"settings": settings} if settings else {}
+    docs = [{**row.as_doc(), "choices": list(labels[: len(row.options) or None]), **more} for row in rows]
+    return datasets.Dataset.from_list(docs)

@@ -1,12 +1,14 @@
 """The fixed split of a dataset that has none of its own: a quarter for test, seed 42."""
 
+SHARE, SEED = 0.25, 42
 
-def quarter(count: int) -> tuple[list[int], list[int]]:
+
+def quarter(count: int, share: float = SHARE, seed: int = SEED) -> tuple[list[int], list[int]]:
     """Return the row numbers of train and of test, as `datasets.Dataset.train_test_split(0.25, seed=42)` draws them.
 
     Published FinGPT and FinLoRA numbers on FPB use this draw; the order within a split is the shuffled one.
     """
     import datasets
 
-    drawn = datasets.Dataset.from_dict({"n": list(range(count))}).train_test_split(test_size=0.25, seed=42)
+    drawn = datasets.Dataset.from_dict({"n": list(range(count))}).train_test_split(test_size=share, seed=seed)
     return list(drawn["train"]["n"]), list(drawn["test"]["n"])

@@ -67,19 +67,17 @@ def _logged(path: Path, task: Result) -> Logged:
 
 def _outcome(samples: Samples, place: int, task: Result) -> Outcome:
     """Return what became of a row, by our reader of its answer."""
-    from finbench.scoring.answers import choose
-
     record = samples.records[place]
     doc, answers = record["doc"], record["filtered_resps"]
-    if task.reader is choose:
+    if task.kind.output_type == "multiple_choice":
         answers = [_log_likelihood(answer) for answer in answers]
-        fits = len(answers) == len(samples.labels) > 0 and None not in answers
+        fits = len(answers) == len(doc.get("choices") or samples.labels) > 0 and None not in answers
     else:
         fits = len(answers) > 0 and isinstance(answers[0], str)
     if not fits:
         samples.refuse(place, f"filtered_resps are no answers to {task.name}")
     try:
-        outcome: Outcome = task.reader({"choices": list(samples.labels), **doc}, answers)
+        outcome: Outcome = task.kind.read({"choices": list(samples.labels), **doc}, answers)
     except FinbenchError as error:
         samples.refuse(place, str(error))
     return outcome
@@ -107,11 +105,12 @@ def _keep_others(folder: Path, cell: Cell) -> None:
 
 def _cell(results: Results, task: Result, logged: Logged | None) -> Cell:
     from finbench.runs.result import confusion_of, per_class_of
-    from finbench.scoring.metrics import summarise
+    from finbench.scoring.kinds.summary import summarise
 
     key = _key(results, task, logged)
     outcomes, labels = (logged.outcomes, logged.labels) if logged else ((), ())
-    metrics = summarise(outcomes, labels) if logged else dict(task.metrics)
+    classes = labels if task.kind.classes else ()
+    metrics = summarise(outcomes, labels, task.kind.name) if logged else dict(task.metrics)
     n_rows = len(outcomes) if logged else task.n_rows
     missing = [*NEVER, *(["adapter_sha256", "adapter.record"] if key.adapter else [])]
     missing += [] if logged else ["rows_sha256", "n_clusters", "per_class", "confusion"]
@@ -122,11 +121,13 @@ def _cell(results: Results, task: Result, logged: Logged | None) -> Cell:
         title=TITLE,
         note="",
         source="imported",
+        kind=task.kind.name,
+        labels=labels,
         n_rows=n_rows,
         n_clusters=len({one.cluster for one in outcomes}) if logged else n_rows,
         metrics=metrics,
-        per_class=per_class_of(outcomes, labels),
-        confusion=confusion_of(outcomes, labels),
+        per_class=per_class_of(outcomes, classes),
+        confusion=confusion_of(outcomes, classes),
         unparsed_share=metrics["unparsed"].value,
         truncated_share=None,
         elapsed_seconds=None,

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from finbench.cells.schema import problems
 from finbench.documents import DocumentError, read_json
 from finbench.errors import FinbenchError
 from finbench.records import Metric
+
+if TYPE_CHECKING:
+    from finbench.scoring.kinds.kind import Kind
 
 NAME = re.compile(r"[\w.:+-]{1,150}")  # of a task: it becomes part of file names
 MOST_ROWS, MOST_SHOTS = 10**9, 10**4
@@ -72,11 +75,11 @@ class Results:
 
 @dataclass(frozen=True)
 class Result:
-    """What a results file says of one task; `reader` is ours, by which its answers are read."""
+    """What a results file says of one task; `kind` is how its answers are read."""
 
     name: str
     config: Mapping[str, Any]
-    reader: Any
+    kind: "Kind"
     metrics: Mapping[str, Metric]
     n_rows: int
     num_fewshot: int
@@ -90,11 +93,11 @@ def read_results(path: Path) -> Results:
 
     """
     record = _record(path)
-    found = {task: reader for task, config in record["configs"].items() if (reader := _reader(config))}
+    found = {task: kind for task, config in record["configs"].items() if (kind := _kind(config))}
     if not found:
         names = DocumentError("", 0, 0, ", ".join(record["configs"]) or "nothing").problem
         raise FinbenchError(f"{path} holds none of finbench's tasks, only {names}.")
-    tasks = tuple(_result(path, record, task, reader) for task, reader in found.items())
+    tasks = tuple(_result(path, record, task, kind) for task, kind in found.items())
     return Results(path, record, _created(path, record["date"]), _arguments(path, record), tasks)
 
 
@@ -108,39 +111,39 @@ def _record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _reader(config: Mapping[str, Any]) -> Any:
-    """Return our reader of a task's answers; lm-eval stores the source of the function that the YAML names."""
-    from finbench.scoring.answers import READERS
+def _kind(config: Mapping[str, Any]) -> "Kind | None":
+    """Return the kind of a task's answers; lm-eval stores the source of the function that the YAML names."""
+    from finbench.scoring.for_lm_eval import KIND_OF
 
     named = re.match(r"def (\w+)\(", str(config.get("process_results")))
-    readers = {function.__name__: reader for function, reader in READERS.items()}
-    return readers.get(named[1]) if named and "dataset" in (config.get("dataset_kwargs") or {}) else None
+    kinds = {function.__name__: kind for function, kind in KIND_OF.items()}
+    return kinds.get(named[1]) if named and "dataset" in (config.get("dataset_kwargs") or {}) else None
 
 
-def _result(path: Path, record: Mapping[str, Any], task: str, reader: Any) -> Result:
+def _result(path: Path, record: Mapping[str, Any], task: str, kind: "Kind") -> Result:
     if not NAME.fullmatch(task):
         _refuse(path, f"configs.{task} is no name of a task")
     if task not in record["results"]:
         _refuse(path, f"results.{task} is missing")
     rows = _whole(path, f"n-samples.{task}.effective", record["n-samples"].get(task, {}).get("effective"), 1, MOST_ROWS)
     shots = _whole(path, f"n-shot.{task}", record["n-shot"].get(task) or 0, 0, MOST_SHOTS)
-    metrics = dict(_metrics(path, task, record["results"][task]))
+    metrics = dict(_metrics(path, task, record["results"][task], kind))
     for name in NEEDED:
         if name not in metrics:
             _refuse(path, f"results.{task} has no {name}")
-    return Result(task, record["configs"][task], reader, metrics, rows, shots)
+    return Result(task, record["configs"][task], kind, metrics, rows, shots)
 
 
-def _metrics(path: Path, task: str, results: Mapping[str, Any]) -> Any:
+def _metrics(path: Path, task: str, results: Mapping[str, Any], kind: "Kind") -> Any:
     """Yield the metrics that finbench's tasks have, by name."""
     from finbench.scoring.for_lm_eval import name_in_cell
     from finbench.scoring.metrics import METRICS
 
     for name, value in results.items():
-        shown, _, kind = name.partition(",")
+        shown, _, filtered = name.partition(",")
         metric = name_in_cell(shown)
-        if kind and metric in METRICS:
-            error = results.get(f"{shown}_stderr,{kind}")
+        if filtered and metric in {*METRICS, *kind.metrics}:
+            error = results.get(f"{shown}_stderr,{filtered}")
             known = isinstance(error, int | float) and error == error  # "N/A" or NaN where there is none
             place = f"results.{task}.{shown}"
             found = Metric(

@@ -31,10 +31,12 @@ class Measured:
 
 def cell_from(planned: PlannedCell, base: Base, without_head: bool, matrix: Matrix, measured: Measured) -> Cell:
     """Return the cell of what was measured."""
-    from finbench.scoring.metrics import summarise
+    from finbench.scoring.kinds import kind_called
+    from finbench.scoring.kinds.summary import summarise
 
-    outcomes, labels = measured.outcomes, planned.task.labels
-    metrics = summarise(outcomes, labels)
+    outcomes, labels, kind = measured.outcomes, planned.task.labels, planned.task.kind
+    metrics = summarise(outcomes, labels, kind)
+    classes = labels if kind_called(kind).classes else ()
     elapsed = float(measured.resources["elapsed_seconds"])
     return Cell(
         key=planned.key,
@@ -42,11 +44,13 @@ def cell_from(planned: PlannedCell, base: Base, without_head: bool, matrix: Matr
         title=matrix.title,
         note=base.note,
         source=planned.task.source,
+        kind=kind,
+        labels=labels,
         n_rows=len(outcomes),
         n_clusters=len({outcome.cluster for outcome in outcomes}),
         metrics=metrics,
-        per_class=per_class_of(outcomes, labels),
-        confusion=confusion_of(outcomes, labels),
+        per_class=per_class_of(outcomes, classes),
+        confusion=confusion_of(outcomes, classes),
         unparsed_share=metrics["unparsed"].value,
         truncated_share=measured.truncated_share,
         elapsed_seconds=elapsed,

@@ -24,8 +24,8 @@ RECORD: Mapping[str, Any] = {
             "required": ["id", "label", "answer", "cluster"],
             "properties": {
                 **dict.fromkeys(("id", "text", "label", "answer", "question", "entity", "xml", "cluster"), TEXT),
-                "classifier_text": TEXTS,
-                "choices": TEXTS,
+                **dict.fromkeys(("classifier_text", "choices", "options"), TEXTS),
+                "settings": TEXT,
             },
         },
     },
@@ -36,8 +36,8 @@ RECORD: Mapping[str, Any] = {
 class Samples:
     """The records of one file in the order of the rows, and the line that each stands in.
 
-    All are of one kind: with `labels`, each row's label is one of them and each record's choices are them; without,
-    each row has an answer that is no class.
+    All are of one kind: either each row has a label, one of `labels`, and each record's choices are `labels` (or their
+    first ones, where rows have options of their own), or each row has an answer that is no class.
     """
 
     path: Path
@@ -73,7 +73,7 @@ def read_samples(path: Path) -> Samples:
         raise FinbenchError(f"{path} holds no answer.")
     order = sorted(range(len(found)), key=lambda n: found[n]["doc_id"])
     records, places = tuple(found[n] for n in order), tuple(lines[n] for n in order)
-    labels = tuple(records[0]["doc"]["choices"]) if records[0]["doc"]["label"] else ()
+    labels = max((tuple(record["doc"].get("choices") or ()) for record in records), key=len)
     samples = Samples(path, path.name.removeprefix("samples_").rpartition("_")[0], labels, records, places)
     _check_alike(samples)
     return samples
@@ -101,10 +101,13 @@ def _nonsense(doc: Mapping[str, Any]) -> str:
 
 
 def _check_alike(samples: Samples) -> None:
+    classes = bool(samples.records[0]["doc"]["label"])
     seen: dict[str, set[object]] = {"doc_id": set(), "doc.id": set()}
     for place, record in enumerate(samples.records):
         doc = record["doc"]
-        if bool(doc["label"]) != bool(samples.labels) or (doc["label"] and tuple(doc["choices"]) != samples.labels):
+        choices = tuple(doc.get("choices") or ())
+        known = samples.labels[: len(doc["options"])] if doc.get("options") else samples.labels
+        if bool(doc["label"]) != classes or choices != known:
             samples.refuse(place, "doc has other choices than the rows before it")
         for name, value in (("doc_id", record["doc_id"]), ("doc.id", doc["id"])):
             if value in seen[name]:

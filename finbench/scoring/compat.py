@@ -6,7 +6,8 @@ These rules are kept for one purpose, to explain a published number, and nothing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from finbench.scoring.answers import tag_in, values_in
+from finbench.scoring.kinds.number import values_in
+from finbench.scoring.kinds.tag import tag_in
 from finbench.scoring.labels import label_in
 
 SENTIMENT = {"negative", "neutral", "positive"}

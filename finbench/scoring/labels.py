@@ -24,21 +24,40 @@ def label_in(text: str, labels: Sequence[str]) -> str:
     Width, case, invisible characters and markdown do not matter. In scripts without spaces a label of several
     characters is found inside a sentence, one of a single character where it stands alone.
     """
+    found, denies = _named(text, labels)
+    return found[0] if len(found) == 1 and not denies else ""
+
+
+def labels_in(text: str, labels: Sequence[str], none: str = "none") -> tuple[str, ...] | None:
+    """Return all labels that stand as whole words in the first line and are not denied, in the order of `labels`.
+
+    Where there are none, it is () if the line says `none` and nothing else, and None if nothing can be read.
+    """
+    found, denies = _named(text, labels)
+    if found:
+        return tuple(label for label in labels if label in found)
+    words = plain(first_line(text)).strip(" .\"'")
+    return () if denies or words == none else None
+
+
+def _named(text: str, labels: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the labels that the first line names and does not deny, and whether it denies one."""
     folded, patterns = _patterns(tuple(labels))
     line = first_line(text)
     line = plain(line) if folded else visible(line).casefold()
     names = frozenset(name for _, name, _ in patterns)
-    found = []
+    found, denies = [], False
     for label, name, pattern in patterns:
         named = list(pattern.finditer(line))
-        for match in named:
-            before, after = line[: match.start()], line[match.end() :]
-            if denied_right_before(before) if is_denial(name) else denied(before, after, names):
-                return ""
+        parts = ((line[: match.start()], line[match.end() :]) for match in named)
+        no = any(
+            denied_right_before(before) if is_denial(name) else denied(before, after, names) for before, after in parts
+        )
+        denies = denies or no
         if named:
-            found.append(label)
             line = pattern.sub(" ", line)
-    return found[0] if len(found) == 1 else ""
+            found += [] if no else [label]
+    return found, denies
 
 
 @lru_cache(maxsize=64)

@@ -31,7 +31,7 @@ def confusion(golds: Sequence[str], predictions: Sequence[str], labels: Sequence
     return matrix
 
 
-def _ratio(top: Floats, bottom: Floats) -> Floats:
+def ratio(top: Floats, bottom: Floats) -> Floats:
     """Divide, with 0 where nothing is to be divided (scikit-learn's `zero_division=0`)."""
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
 
@@ -41,18 +41,18 @@ def by_class(matrices: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     hits = np.diagonal(matrices, axis1=-2, axis2=-1).astype(np.float64)  # (..., L); the unread column is cut off
     support = matrices.sum(-1)
     predicted = matrices[..., :-1].sum(-2)
-    precision, recall = _ratio(hits, predicted), _ratio(hits, support)
-    return precision, recall, _ratio(2 * hits, support + predicted), support
+    precision, recall = ratio(hits, predicted), ratio(hits, support)
+    return precision, recall, ratio(2 * hits, support + predicted), support
 
 
 def _accuracy(matrices: Floats) -> Floats:
-    return _ratio(np.diagonal(matrices, axis1=-2, axis2=-1).sum(-1), matrices.sum((-2, -1)))
+    return ratio(np.diagonal(matrices, axis1=-2, axis2=-1).sum(-1), matrices.sum((-2, -1)))
 
 
 def _weighted(which: int) -> Callable[[Floats], Floats]:
     def metric(matrices: Floats) -> Floats:
         parts = by_class(matrices)
-        return _ratio((parts[which] * parts[3]).sum(-1), parts[3].sum(-1))
+        return ratio((parts[which] * parts[3]).sum(-1), parts[3].sum(-1))
 
     return metric
 
@@ -69,11 +69,11 @@ def _mcc(matrices: Floats) -> Floats:
     hits = np.diagonal(matrices, axis1=-2, axis2=-1).sum(-1)
     covariance = hits * total - (gold * predicted[..., :-1]).sum(-1)
     spread = (total**2 - (predicted**2).sum(-1)) * (total**2 - (gold**2).sum(-1))
-    return _ratio(covariance, np.sqrt(spread))
+    return ratio(covariance, np.sqrt(spread))
 
 
 def _unparsed(matrices: Floats) -> Floats:
-    return _ratio(matrices[..., -1].sum(-1), matrices.sum((-2, -1)))
+    return ratio(matrices[..., -1].sum(-1), matrices.sum((-2, -1)))
 
 
 METRICS: dict[str, Callable[[Floats], Floats]] = {
@@ -87,8 +87,26 @@ METRICS: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
+def shares(outcomes: Sequence[Outcome]) -> dict[str, Metric]:
+    """Return exact match and the share of answers that could not be read.
+
+    Raises:
+        FinbenchError: there is no outcome.
+
+    """
+    if not outcomes:
+        raise FinbenchError("no row was scored, so there is nothing to summarise; check the cap on rows.")
+    clusters = [outcome.cluster for outcome in outcomes]
+    hits = np.array([outcome.prediction == outcome.gold for outcome in outcomes], dtype=np.float64)
+    unread = np.array([outcome.prediction == "" for outcome in outcomes], dtype=np.float64)
+    return {
+        "accuracy": Metric(float(hits.mean()), clustered_stderr(hits, clusters)),
+        "unparsed": Metric(float(unread.mean()), clustered_stderr(unread, clusters)),
+    }
+
+
 def summarise(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, Metric]:
-    """Return every metric of the outcomes with its standard error; without labels, exact match and the unread share.
+    """Return every metric of outcomes that are one class each, with its standard error.
 
     Shares (accuracy, unparsed) have the cluster-robust error of a mean (Liang and Zeger 1986); the others a bootstrap
     over clusters with a fixed seed.
@@ -97,22 +115,12 @@ def summarise(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, M
         FinbenchError: there is no outcome.
 
     """
-    clusters = [outcome.cluster for outcome in outcomes]
-    if not outcomes:
-        raise FinbenchError("no row was scored, so there is nothing to summarise; check the cap on rows.")
-    hits = np.array([outcome.prediction == outcome.gold for outcome in outcomes], dtype=np.float64)
-    unread = np.array([outcome.prediction == "" for outcome in outcomes], dtype=np.float64)
-    shares = {
-        "accuracy": Metric(float(hits.mean()), clustered_stderr(hits, clusters)),
-        "unparsed": Metric(float(unread.mean()), clustered_stderr(unread, clusters)),
-    }
-    if not labels:
-        return shares
+    means = shares(outcomes)
     whole, drawn = _bootstrap(outcomes, labels)
     metrics = {}
     for name, function in METRICS.items():
-        spread = float(function(drawn).std(ddof=1)) if len(set(clusters)) > 1 else None
-        metrics[name] = shares.get(name) or Metric(float(function(whole)), spread)
+        spread = float(function(drawn).std(ddof=1)) if len({one.cluster for one in outcomes}) > 1 else None
+        metrics[name] = means.get(name) or Metric(float(function(whole)), spread)
     return metrics
 
 
@@ -141,8 +149,14 @@ def _bootstrap(outcomes: Sequence[Outcome], labels: Sequence[str]) -> tuple[Floa
     parts = np.stack(
         [confusion([o.gold for o in rows], [o.prediction for o in rows], labels) for rows in of_cluster.values()]
     )
+    return parts.sum(0), resampled(parts)
+
+
+def resampled(parts: Floats) -> Floats:
+    """Return the sums of clusters (C, I, J) that are drawn as many times as there are, (B, I, J)."""
     draws = np.random.default_rng(SEED).multinomial(len(parts), [1 / len(parts)] * len(parts), size=RESAMPLES)
-    return parts.sum(0), np.einsum("bc,cij->bij", draws.astype(np.float64), parts, optimize=True)
+    sums: Floats = np.einsum("bc,cij->bij", draws.astype(np.float64), parts, optimize=True)
+    return sums
 
 
 def _aggregate(name: str, items: Sequence[Item]) -> float:

@@ -20,6 +20,7 @@ def make(folder: Path) -> list[Path]:
         FinbenchError: one of them is there already, and nothing was written; or the folder cannot be written.
 
     """
+    from finbench.data.file import FileOptions
     from finbench.tasks.new import NewTask, write_task
 
     wanted = [folder / name for name in (*FILES, TASK)]
@@ -31,7 +32,7 @@ def make(folder: Path) -> list[Path]:
             write_text(folder / name, Path(__file__).with_name(name).read_text(encoding="utf-8"))
         with chdir(folder):
             asked = "What is the mood of this sentence about a company?"
-            write_task(NewTask("my_mood", "my_mood.csv", "", "text", "label", asked), TASK.parent)
+            write_task(NewTask("my_mood", FileOptions(train="my_mood.csv"), asked), TASK.parent)
     except OSError as error:
         raise FinbenchError(f"{folder} cannot be written ({error.strerror}).") from error
     return wanted

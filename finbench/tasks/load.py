@@ -3,11 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finbench.errors import FinbenchError
 from finbench.paths import task_folders
 from finbench.settings import suggestion
+
+if TYPE_CHECKING:
+    from finbench.scoring.kinds.kind import Kind
 
 # lm-eval's own default, for tasks whose shot is not pinned: every run draws the same ones.
 SHOT_SEED = 1234
@@ -59,6 +62,26 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
     return tasks
 
 
+def kind_of(name: str, task: Any) -> "Kind":
+    """Return the kind of a task's answers.
+
+    Raises:
+        FinbenchError: finbench has no rule for reading them.
+
+    """
+    from finbench.scoring.for_lm_eval import KIND_OF
+    from finbench.scoring.kinds import KINDS
+
+    config = task.config
+    if config.process_results not in KIND_OF or "dataset" not in (config.dataset_kwargs or {}):
+        raise FinbenchError(
+            f"task {name!r} is not scored by finbench's rules: its YAML names another `process_results`, or no "
+            f"`dataset_kwargs.dataset`. There are rules for the kinds {', '.join(KINDS)}; `finbench new-task --kind` "
+            "writes a task of one of them, and lm_eval scores the others."
+        )
+    return KIND_OF[config.process_results]
+
+
 def prompt_sha256(task: Any) -> str:
     """Return a hash of all that shapes a task's prompts beside the rows: its templates, and its first row rendered.
 
@@ -70,6 +93,8 @@ def prompt_sha256(task: Any) -> str:
     parts["clean"] = bool((config.metadata or {}).get("clean"))
     parts["prompt"] = task.fewshot_context(first, config.num_fewshot or 0)
     parts["choices"] = task.doc_to_choice(first) if config.doc_to_choice else None
+    if first.get("settings"):
+        parts["settings"] = first["settings"]
     task.set_fewshot_seed(SHOT_SEED)  # rendering may have drawn a shot: scoring draws the same one
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

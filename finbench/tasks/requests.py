@@ -12,7 +12,7 @@ from finbench.records import Outcome, Row
 
 @dataclass(frozen=True)
 class ScoredTask:
-    """One lm-eval task with its rows; `labels` is empty where the task generates free answers.
+    """One lm-eval task with its rows; `labels` is empty where an answer is not made of labels.
 
     `generates` says that answers are generated, which a classifier cannot do; `n_rows` counts the rows to be scored.
     `perturb` is the key's word for how texts were changed, `perturbed_share` the share of rows that it changed.
@@ -21,6 +21,7 @@ class ScoredTask:
     name: str
     task: Any
     labels: tuple[str, ...]
+    kind: str
     generates: bool
     version: str
     source: str
@@ -44,7 +45,7 @@ class ScoredTask:
             FinbenchError: an input is too long, or an answer means nothing.
 
         """
-        from finbench.scoring.answers import READERS
+        from finbench.scoring.kinds import kind_called
 
         requests = self.requests
         for request in requests:  # nothing of an earlier model may be read as this one's answer
@@ -53,8 +54,8 @@ class ScoredTask:
         for request, answer in zip(requests, answers, strict=True):
             request.resps.append(answer)
         self.task.apply_filters()
-        reader = READERS[self.task.config.process_results]
-        return [reader(doc, results) for doc, results in _by_row(requests)]
+        read = kind_called(self.kind).read
+        return [read(doc, results) for doc, results in _by_row(requests)]
 
 
 def _by_row(requests: Iterable[Any]) -> list[tuple[Any, list[Any]]]:
@@ -127,22 +128,18 @@ def perturbed_task(plain: ScoredTask, kind: str, clean: bool) -> ScoredTask:
 
 def _scored_task(name: str, task: Any, limit: int | None) -> ScoredTask:
     from finbench.data.load import load, rows_sha256
-    from finbench.scoring.answers import READERS
-    from finbench.tasks.load import prompt_sha256
+    from finbench.tasks.load import kind_of, prompt_sha256
 
     config = task.config
-    if config.process_results not in READERS or "dataset" not in (config.dataset_kwargs or {}):
-        raise FinbenchError(
-            f"task {name!r} is not scored by finbench's rules (its YAML names another `process_results`, or no "
-            "`dataset_kwargs.dataset`). `finbench new-task` writes one that is; lm_eval scores the others."
-        )
+    kind = kind_of(name, task)
     rows = load(**config.dataset_kwargs)
     test = rows.splits["test"][:limit]
-    _check_same_rows(name, task, test)
+    _check_same_rows(name, task, test, rows.settings)
     return ScoredTask(
         name=name,
         task=task,
         labels=rows.labels,
+        kind=kind.name,
         generates=config.output_type == "generate_until",
         version=str((config.metadata or {}).get("version", "")),
         source=rows.source,
@@ -153,7 +150,7 @@ def _scored_task(name: str, task: Any, limit: int | None) -> ScoredTask:
     )
 
 
-def _check_same_rows(name: str, task: Any, hashed: Sequence[Row]) -> None:
+def _check_same_rows(name: str, task: Any, hashed: Sequence[Row], settings: str) -> None:
     """Refuse rows of a user's file that was written between its two readings: what is scored is what was hashed."""
     config = task.config
     if config.dataset_kwargs["dataset"] != "file":  # others are read once
@@ -161,8 +158,8 @@ def _check_same_rows(name: str, task: Any, hashed: Sequence[Row]) -> None:
     from finbench.data.load import as_table, cleaned
 
     made = cleaned(hashed) if (config.metadata or {}).get("clean") else hashed
-    labels = task.eval_docs["choices"][0] if len(task.eval_docs) else ()
-    if as_table(made, labels).to_list() != task.eval_docs.to_list()[: len(hashed)]:
+    labels = max(task.eval_docs["choices"], key=len) if len(task.eval_docs) else ()
+    if as_table(made, labels, settings).to_list() != task.eval_docs.to_list()[: len(hashed)]:
         raise FinbenchError(
             f"the rows of {name} changed while they were read: wait until their file is whole, and run again."
         )

@@ -240,7 +240,7 @@ def test_a_result_of_a_later_finbench_is_kept_aside(path: Path) -> None:
 
 
 def test_an_imported_cell_without_outcomes_is_whole_and_takes_none(tmp_path: Path) -> None:
-    bare = replace(CELL, missing=("n_clusters", "confusion"), confusion=None, per_class={})
+    bare = replace(CELL, missing=("n_clusters", "confusion"), confusion=None, per_class={}, labels=())
     write_cell(tmp_path, bare, [])
     assert is_done(tmp_path, KEY) and not path_of(tmp_path, KEY, ".parquet").exists()
     write_cell(tmp_path / "other", CELL, [Outcome("1", "1", "yes", "yes"), Outcome("2", "2", "no", "")])

@@ -31,6 +31,7 @@ CELL = Cell(
         "yes": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1.0},
         "no": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1.0},
     },
+    kind="choice", labels=("yes", "no"),
     confusion={"labels": ["yes", "no"], "matrix": [[1, 0, 0], [0, 0, 1]]}, unparsed_share=0.5, truncated_share=0.0,
     elapsed_seconds=1.0, seconds_per_row=0.5, peak_bytes=2**30, resources={},
     machine={"cpu": "c", "cores": 2, "memory_bytes": 1, "gpus": [], "system": "s"}, versions={"python": "3"}, git=None,
@@ -50,7 +51,7 @@ def test_a_cell_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_free_answers_are_kept_as_hashes(tmp_path: Path) -> None:
     outcomes = [Outcome("1", "1", "us-gaap:Assets", "us-gaap:Assets"), Outcome("2", "2", "12", "")]
-    write_cell(tmp_path, replace(CELL, confusion=None, per_class={}), outcomes)
+    write_cell(tmp_path, replace(CELL, kind="number", labels=(), confusion=None, per_class={}), outcomes)
     first, second = read_outcomes(tmp_path, KEY)
     assert first.gold == first.prediction != "us-gaap:Assets" and second.prediction == "" and second.gold != "12"
 

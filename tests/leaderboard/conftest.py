@@ -9,7 +9,8 @@ import pytest
 from finbench.cells.key import Cell, CellKey
 from finbench.cells.store import write_cell
 from finbench.records import Outcome
-from finbench.scoring.metrics import by_class, confusion, summarise
+from finbench.scoring.kinds.summary import summarise
+from finbench.scoring.metrics import by_class, confusion
 
 LABELS = ("negative", "neutral", "positive")
 GOLD = [LABELS[n % 3] for n in range(120)]
@@ -48,7 +49,8 @@ def scored(tmp_path: Path) -> Write:
         made = {"name": adapter or base, "method": record.get("method", "lora"), "size_bytes": 2**20, "record": record}
         values: dict[str, Any] = {
             "key": key, "created": "2026-01-01T00:00:00+00:00", "title": "", "note": "", "source": "folder",
-            "n_rows": 120, "n_clusters": 120 // repeats, "metrics": summarise(outcomes, LABELS),
+            "n_rows": 120, "n_clusters": 120 // repeats, "metrics": summarise(outcomes, LABELS, "choice"),
+            "labels": LABELS,
             "per_class": {name: {one: float(columns[one][n]) for one in columns} for n, name in enumerate(LABELS)},
             "confusion": {"labels": list(LABELS), "matrix": matrix.astype(int).tolist()},
             "unparsed_share": 0.0, "truncated_share": 0.0, "elapsed_seconds": 1.2, "seconds_per_row": 0.01,

@@ -21,7 +21,7 @@ def cell(base: str, adapter: str, accuracy: float, task: str = "fin_fpb", **chan
     )  # fmt: skip
     values: dict[str, Any] = {
         "key": key, "created": "2026-01-01T00:00:00+00:00", "title": "", "note": "", "source": "folder",
-        "n_rows": 100, "n_clusters": 100, "per_class": {}, "confusion": None, "unparsed_share": 0.0,
+        "n_rows": 100, "n_clusters": 100, "kind": "number", "per_class": {}, "confusion": None, "unparsed_share": 0.0,
         "metrics": {"accuracy": Metric(accuracy, 0.01), "f1_weighted": Metric(accuracy - 0.01, 0.01)},
         "truncated_share": 0.0, "elapsed_seconds": 1.0, "seconds_per_row": 0.01, "peak_bytes": 2**30, "resources": {},
         "machine": {"cpu": "c", "cores": 2, "memory_bytes": 2**33, "gpus": [], "system": "s"}, "versions": {},

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from finbench.scoring.answers import label_in
+from finbench.scoring.labels import label_in
 
 SENTIMENT = ("negative", "neutral", "positive")
 YES_NO = ("No", "Yes")

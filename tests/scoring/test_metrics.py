@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, precisi
 from finbench.errors import FinbenchError
 from finbench.records import Outcome
 from finbench.scoring import metrics
-from finbench.scoring.metrics import METRICS, clustered_stderr, confusion, items_of, summarise
+from finbench.scoring.metrics import METRICS, clustered_stderr, confusion, items_of, shares, summarise
 
 LABELS = ("negative", "neutral", "positive")
 AVERAGED = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
@@ -74,7 +74,7 @@ def test_gibberish_does_not_score() -> None:
 
 def test_a_free_answer_has_exact_match_and_the_unread_share() -> None:
     outcomes = [Outcome("1", "a", "5", "5"), Outcome("2", "a", "5", "7"), Outcome("3", "b", "5", "")]
-    scores = summarise(outcomes, ())
+    scores = shares(outcomes)
     assert set(scores) == {"accuracy", "unparsed"}
     assert scores["accuracy"].value == scores["unparsed"].value == pytest.approx(1 / 3)
     items = [items_of(outcome, ()) for outcome in outcomes]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finbench.scoring.answers import read_value, tag_in
 from finbench.scoring.compat import Answer, verdicts
+from finbench.scoring.kinds.number import read_number
+from finbench.scoring.kinds.tag import tag_in
 from finbench.scoring.numbers import number_in, number_of
 
 READ = {
@@ -126,7 +127,7 @@ def test_a_gold_that_is_a_number_is_read_as_answers_are(gold: str) -> None:
 )
 def test_only_a_gold_that_is_a_number_is_compared_as_one(gold: str, text: str, right: bool) -> None:
     row: dict[str, Any] = {"id": "r", "cluster": "c", "answer": gold}
-    outcome = read_value(row, [text])
+    outcome = read_number(row, [text])
     assert (outcome.prediction == outcome.gold) is right
     assert verdicts([Answer(gold, (), text)])[0].accuracy == float(right)
 

@@ -43,7 +43,7 @@ def test_from_nothing_to_a_score(capsys: pytest.CaptureFixture[str]) -> None:
     assert check() == ([], check()[1])  # all task folders, ./tasks_yaml among them
     (task,) = load_tasks(["my_mood"]).values()
     text = task.eval_docs[0]["text"]
-    asked = "Instruction: Did it gain? Please choose an answer from {No/Yes}."
+    asked = "Instruction: Did it gain? {No/Yes}"
     assert prompt_of(task) == f"{asked}\nInput: {text}\nAnswer:"
     assert task.eval_docs[0]["choices"] == ["No", "Yes"]  # words, not YAML's truth values
 
@@ -71,7 +71,7 @@ def test_odd_labels_and_braces_are_kept_to_the_letter() -> None:
     assert main(["new-task", "odd", "news.csv", *arguments]) == 0
     (task,) = load_tasks(["odd"]).values()
     first = prompt_of(task).split("\n")[0]
-    given = 'Instruction: Is it {{text}} or {% if %} é "x"? Please choose an answer from {#1: "up"/{{no}} \\ null}.'
+    given = 'Instruction: Is it {{text}} or {% if %} é "x"? {#1: "up"/{{no}} \\ null}'
     assert first == given
     assert task.eval_docs[0]["choices"] == sorted(set(labels))
 
@@ -84,7 +84,10 @@ def test_odd_labels_and_braces_are_kept_to_the_letter() -> None:
         (["my mood", "news.csv"], "letters, digits and _"),
         (["../mine", "news.csv"], "letters, digits and _"),
         (["fin_fpb", "news.csv"], "called 'fin_fpb' already"),
-        (["mine", "many.csv", "--text", "headline", "--label", "mood"], "holds 60 different values"),
+        (
+            ["mine", "many.csv", "--text", "headline", "--label", "mood", "--kind", "choice"],
+            "holds 60 different values",
+        ),
     ],
 )
 def test_mistakes_are_said_and_nothing_is_written(

@@ -12,8 +12,8 @@ import pytest
 from finbench.data.load import load, normalised
 from finbench.errors import FinbenchError
 from finbench.paths import bundled_tasks
-from finbench.scoring.answers import choose
 from finbench.scoring.for_lm_eval import name_in_lm_eval
+from finbench.scoring.kinds.choice import choose
 from finbench.scoring.metrics import METRICS, summarise
 from finbench.tasks.load import load_tasks, prompt_sha256, task_names
 

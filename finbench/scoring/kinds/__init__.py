@@ -1,0 +1,23 @@
+"""Kinds of answers: how gold and answer are read, and which metrics follow. A new kind is a file here."""
+
+from collections.abc import Mapping
+
+from finbench.errors import FinbenchError
+from finbench.scoring.kinds import choice, label, labels, multiple_choice, number, spans, tag, text
+from finbench.scoring.kinds.kind import Kind
+
+KINDS: Mapping[str, Kind] = {
+    module.KIND.name: module.KIND for module in (choice, label, labels, number, tag, spans, text, multiple_choice)
+}
+
+
+def kind_called(name: str) -> Kind:
+    """Return the kind of that name.
+
+    Raises:
+        FinbenchError: there is none.
+
+    """
+    if name not in KINDS:
+        raise FinbenchError(f"no kind of answer is called {name!r}; there are {', '.join(KINDS)}.")
+    return KINDS[name]
