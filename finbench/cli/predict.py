@@ -64,8 +64,12 @@ def run(options: argparse.Namespace) -> int:
                 found = {"text": text, "label": answer.label, "confidence": answer.confidence, "scores": answer.scores}
                 print(json.dumps(found, ensure_ascii=False), flush=True)
             else:
-                print(f"{answer.label}\t{answer.confidence:.4f}\t{text}", flush=True)
+                print(f"{answer.label}\t{_shown(answer.confidence)}\t{text}", flush=True)
     return 1 if failed else 0
+
+
+def _shown(confidence: float | None) -> str:
+    return "" if confidence is None else f"{confidence:.4f}"
 
 
 def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
@@ -93,7 +97,7 @@ def _table(predictor: Any, table: Any, output: Path | None, state: Any) -> int:
                     failed += 1
                     write([*row, "", "", str(harmless(str(answer)))])
                 else:
-                    write([*row, str(harmless(answer.label)), f"{answer.confidence:.4f}", ""])
+                    write([*row, str(harmless(answer.label)), _shown(answer.confidence), ""])
             progress.update(len(rows))
     if table.renamed:
         print(f"finbench predict: answers stand in columns {label}, {confidence}, {problem}", file=sys.stderr)

@@ -60,8 +60,14 @@ def _logged(path: Path, task: Result) -> Logged:
             "cut, or is of another run."
         )
     outcomes = tuple(_outcome(samples, place, task) for place in range(len(samples.records)))
-    docs = [{name: value for name, value in one["doc"].items() if name != "choices"} for one in samples.records]
-    rows = [Row(**{"text": "", **doc, "classifier_text": tuple(doc.get("classifier_text", ()))}) for doc in docs]
+    docs = [
+        {name: value for name, value in one["doc"].items() if name not in ("choices", "settings")}
+        for one in samples.records
+    ]
+    rows = [
+        Row(**{"text": "", **doc, **{name: tuple(doc.get(name, ())) for name in ("classifier_text", "options")}})
+        for doc in docs
+    ]
     return Logged(outcomes, samples.labels, rows_sha256(rows))
 
 

@@ -11,16 +11,20 @@ from finbench.adapters.folder import RECORD
 from finbench.errors import FinbenchError
 from finbench.predict.calibration import read_temperature, softmax
 from finbench.predict.prompt import Prompt, first_of, for_classifier, prompt_of, recorded
+from finbench.scoring.kinds import kind_called
 
 DEFAULT_TASK = "fin_fpb"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A text's label, how sure the model is of it (0 to 1), and every label's share; the shares sum to 1."""
+    """A text's label, how sure the model is of it (0 to 1), and every label's share; the shares sum to 1.
+
+    An answer that was generated has no confidence and no shares.
+    """
 
     label: str
-    confidence: float
+    confidence: float | None
     scores: dict[str, float]
 
 
@@ -66,10 +70,14 @@ class Predictor:
             prompt = for_classifier(_chosen(made, task), labels)
         self._prompt, self.task_name, self.labels = prompt, prompt.task, prompt.labels
         self.temperature = read_temperature(made.path, made.sha256, self.task_name) if made and calibrated else 1.0
-        self.predict(["A text that shows at once whether model and task go together."])
+        lines = [f"{label}. {label}" for label in self.labels] if prompt.kind == "multiple_choice" else []
+        probe = "\n".join(["A text that shows at once whether model and task go together.", *lines])
+        for one in self.predict_each([probe]):
+            if isinstance(one, FinbenchError) and not prompt.until:
+                raise one
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the labels' log-likelihoods (N, L), in the order of `labels`.
+        """Return the labels' log-likelihoods (N, L), in the order of `labels`; minus infinity for one not offered.
 
         Raises:
             FinbenchError: a text is too long for the model, or its scores are no numbers.
@@ -82,19 +90,27 @@ class Predictor:
             answers = self.lm.loglikelihood([request for row in asked for request in row], disable_tqdm=True)
         finally:
             self.lm.forget()  # a service keeps no text
-        found = np.array([score for score, _ in answers]).reshape(len(asked), len(self.labels))
-        if not np.isfinite(found).all():
-            raise FinbenchError("the model's scores are no numbers: it is broken at this precision.")
+        scores = iter(score for score, _ in answers)
+        found = np.full((len(asked), len(self.labels)), -np.inf)
+        for place, row in enumerate(asked):
+            found[place, : len(row)] = [next(scores) for _ in row]
+            if not np.isfinite(found[place, : len(row)]).all():
+                raise FinbenchError("the model's scores are no numbers: it is broken at this precision.")
         return found
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Return a prediction for each text.
 
         Raises:
-            FinbenchError: see `logits`.
+            FinbenchError: see `logits`; or an answer that was generated cannot be read.
 
         """
-        return self._predictions(self.logits(texts)) if texts else []
+        asked = [self._prompt.requests(text, number) for number, text in enumerate(texts)]
+        found = self._answers(asked) if asked else []
+        for one in found:
+            if isinstance(one, FinbenchError):
+                raise one
+        return [one for one in found if isinstance(one, Prediction)]
 
     def predict_each(self, texts: Sequence[str]) -> list[Prediction | FinbenchError]:
         """Return a prediction, or what is wrong, for each text: one that cannot be read costs no other its answer.
@@ -104,9 +120,10 @@ class Predictor:
         found: dict[int, Prediction | FinbenchError] = {}
         fit: dict[int, list[Any]] = {}
         for number, text in enumerate(texts):
-            asked = self._prompt.requests(text, number)
             try:
-                self.lm.check(asked)
+                asked = self._prompt.requests(text, number)
+                if not self._prompt.until:
+                    self.lm.check(asked)
                 fit[number] = asked
             except FinbenchError as error:
                 found[number] = error.with_traceback(None)  # whose frames hold the texts
@@ -119,18 +136,36 @@ class Predictor:
             self.lm.forget()
             return []
         try:
-            return list(self._predictions(self._logits(asked)))
+            return self._answers(asked)
         except FinbenchError as error:
             if len(asked) == 1:
                 return [error.with_traceback(None)]
         middle = len(asked) // 2
         return [*self._each(asked[:middle]), *self._each(asked[middle:])]
 
-    def _predictions(self, logits: np.ndarray) -> list[Prediction]:
-        return [self._prediction(row) for row in softmax(logits, self.temperature)]
+    def _answers(self, asked: Sequence[list[Any]]) -> list[Prediction | FinbenchError]:
+        if self._prompt.until:
+            return self._generated(asked)
+        logits = self._logits(asked)
+        shares = softmax(logits, self.temperature)
+        return [self._prediction(*row) for row in zip(shares, np.isfinite(logits), strict=True)]
 
-    def _prediction(self, shares: np.ndarray) -> Prediction:
-        scores = {label: float(share) for label, share in zip(self.labels, shares, strict=True)}
+    def _generated(self, asked: Sequence[list[Any]]) -> list[Prediction | FinbenchError]:
+        """Return what generated answers say, by the rules that they are scored by."""
+        read = kind_called(self._prompt.kind).answer
+        try:
+            texts = self.lm.generate_until([row[0] for row in asked], disable_tqdm=True)
+        finally:
+            self.lm.forget()
+        found: list[Prediction | FinbenchError] = []
+        for row, text in zip(asked, texts, strict=True):
+            said = read(row[0].doc, text)
+            wrong = FinbenchError(f"the model's answer {text.strip()[:60]!r} is no {self._prompt.kind}.")
+            found.append(Prediction(said, None, {}) if said else wrong)
+        return found
+
+    def _prediction(self, shares: np.ndarray, offered: np.ndarray) -> Prediction:
+        scores = {label: float(shares[n]) for n, label in enumerate(self.labels) if offered[n]}
         best = self.labels[int(shares.argmax())]
         return Prediction(best, scores[best], scores)
 

@@ -1,10 +1,12 @@
 """What a model is asked about a text, whole in itself: it lies beside an adapter, so that no benchmark is needed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from finbench.errors import FinbenchError
+from finbench.scoring.kinds import kind_called
+from finbench.settings import filled
 
 PROBE = "A \N{PILCROW SIGN} probe."
 # What a template might do to a text beside putting it in its place: trim it, change its case, cut or escape it.
@@ -15,7 +17,9 @@ PROBES = (" padded\n", "<B> & 'Mixed' \"Case\"", "two\nlines", "{{ braces }} {% 
 class Prompt:
     """A task's prompt around a text, with its shots, and the answers that are compared; `labels` names them.
 
-    `clean` says that a text is cleaned before it is put in.
+    `clean` says that a text is cleaned before it is put in, `kind` how an answer is read (`finbench.scoring.kinds`)
+    and `settings` what the task says of that, as JSON. Where `until` names stop strings, the answer is generated, of at
+    most `tokens` tokens. A multiple choice's text ends in its options, each on a line: `A. rises`.
     """
 
     task: str
@@ -24,21 +28,44 @@ class Prompt:
     after: str
     answers: tuple[str, ...]
     clean: bool = False
+    kind: str = "choice"
+    until: tuple[str, ...] = ()
+    tokens: int = 0
+    settings: str = ""
 
     def requests(self, text: str, number: int) -> list[Any]:
-        """Return lm-eval's requests about a text, one a label."""
+        """Return lm-eval's requests about a text, one a label, or one for an answer that is generated.
+
+        Raises:
+            FinbenchError: a multiple choice's text has no options.
+
+        """
         from lm_eval.api.instance import Instance
 
         if self.clean:
             from finbench.data.clean import clean_text
 
             text = clean_text(text)
-        doc = {"id": "text", "text": text, "classifier_text": [text], "choices": list(self.labels)}
+        doc = self.doc(text)
         context = self.before + text + self.after
+        if self.until:
+            settings = {"until": list(self.until), "max_gen_toks": self.tokens, "do_sample": False}
+            return [Instance("generate_until", doc, (context, settings), 0, (self.task, number, 1))]
         return [
             Instance("loglikelihood", doc, (context, answer), place, (self.task, number, 1))
-            for place, answer in enumerate(self.answers)
+            for place, answer in enumerate(self.answers[: len(doc["choices"])])
         ]
+
+    def doc(self, text: str) -> dict[str, Any]:
+        """Return the text as a row of the task, with the labels that it may have."""
+        choices = list(self.labels)
+        if self.kind == "multiple_choice":
+            lines = text.splitlines()[-len(choices) :]
+            offered = [letter for letter in choices if any(line.startswith(f"{letter}. ") for line in lines)]
+            if len(offered) < 2 or offered != choices[: len(offered)]:
+                raise FinbenchError("the text has no options: end it in lines `A. ...`, `B. ...` and so on.")
+            choices = offered
+        return {"id": "text", "text": text, "classifier_text": [text], "choices": choices, "settings": self.settings}
 
 
 def prompt_of(name: str, task: Any, shots: int | None = None, clean: bool = False) -> Prompt:
@@ -48,13 +75,11 @@ def prompt_of(name: str, task: Any, shots: int | None = None, clean: bool = Fals
         FinbenchError: the task asks about more than a text, or its prompt does more than put the text in its place.
 
     """
-    doc = dict(task.eval_docs[0])
-    if task.config.output_type != "multiple_choice" or not doc["choices"]:
-        raise _no_choice(name)
-    if doc.get("entity") or doc.get("xml") or len(doc.get("classifier_text") or [""]) > 1:
-        raise _more_than_a_text(name)
-    from finbench.tasks.load import SHOT_SEED
+    from finbench.tasks.load import SHOT_SEED, kind_of
 
+    kind, doc = kind_of(name, task), dict(task.eval_docs[0])
+    if doc.get("entity") or doc.get("xml"):
+        raise _more_than_a_text(name)
     count = int(task.config.num_fewshot or 0) if shots is None else shots
 
     def context(text: str) -> str:
@@ -67,9 +92,26 @@ def prompt_of(name: str, task: Any, shots: int | None = None, clean: bool = Fals
             f"task {name!r} changes a text before it asks about it, or repeats it, which cannot be done to texts of "
             "others here: let its doc_to_text hold {{text}} once, and nothing else of the row."
         )
-    requests = task.construct_requests(doc, context(PROBE), doc_id=0, metadata=(name, 0, 1))
-    answers = tuple(str(request.args[1]) for request in requests)
-    return Prompt(name, tuple(map(str, doc["choices"])), before, after, answers, clean)
+    choices: list[list[str]] = list(task.eval_docs["choices"])
+    labels = tuple(max(choices, key=len))
+    if kind.output_type == "generate_until":
+        generation = task.config.generation_kwargs
+        until, tokens = tuple(generation["until"]), int(generation.get("max_gen_toks", 64))
+        return Prompt(name, labels, before, after, (), clean, kind.name, until, tokens, doc.get("settings") or "")
+    if kind.name == "multiple_choice":
+        after = _after_options(name, after, doc["options"])
+    answers = tuple(f"{task.config.target_delimiter}{label}" for label in labels)
+    return Prompt(name, labels, before, after, answers, clean, kind.name)
+
+
+def _after_options(name: str, after: str, options: Sequence[str]) -> str:
+    """Return what follows the options, which a text brings with it."""
+    from finbench.scoring.kinds.multiple_choice import LETTERS
+
+    lines = "".join(f"\n{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
+    if not after.startswith(lines):
+        raise FinbenchError(f"task {name!r}: its prompt has no line `A. ...` for each option right behind the text.")
+    return after.removeprefix(lines)
 
 
 def prompts_of(tasks: Mapping[str, Any], shots: int | None, clean: bool) -> dict[str, dict[str, Any]]:
@@ -94,14 +136,14 @@ def recorded(record: Mapping[str, Any], task: str, where: object) -> Prompt | No
     found = prompts.get(task) if isinstance(prompts, Mapping) else prompts
     if found is None:
         return None
-    names = {one.name for one in fields(Prompt)}
-    if isinstance(found, Mapping) and set(found) == names and found["task"] == task:
-        lists = [found["labels"], found["answers"]]
-        texts = [found["before"], found["after"]]
-        whole = all(isinstance(one, Sequence) and not isinstance(one, str) and len(one) > 1 for one in lists)
-        if whole and len(lists[0]) == len(lists[1]) and type(found["clean"]) is bool:
-            if all(isinstance(one, str) for one in [*texts, *lists[0], *lists[1]]):
-                return Prompt(**{**found, "labels": tuple(lists[0]), "answers": tuple(lists[1])})
+    try:
+        prompt = filled(Prompt, found, "prompt")
+        kind = kind_called(prompt.kind)
+    except FinbenchError:
+        prompt = None
+    compared = prompt is not None and len(prompt.labels) == len(prompt.answers) > 1 and not prompt.until
+    if prompt is not None and prompt.task == task and compared == (kind.output_type == "multiple_choice"):
+        return prompt
     raise FinbenchError(f"{where}: prompts[{task!r}] is no prompt; train the adapter again, or take the key out.")
 
 
@@ -113,9 +155,12 @@ def for_classifier(task: str, labels: Sequence[str]) -> Prompt:
 
     """
     settings = _settings(task)
-    if settings.get("output_type") != "multiple_choice":
+    rows = settings.get("dataset_kwargs") or {}
+    if settings.get("output_type") != "multiple_choice" or rows.get("kind", "choice") != "choice":
         raise _no_choice(task)
-    dataset = (settings.get("dataset_kwargs") or {}).get("dataset", "file")
+    dataset = rows.get("dataset", "file")
+    if isinstance(rows.get("text"), list) and len(rows["text"]) > 1:
+        raise _more_than_a_text(task)
     if dataset != "file":
         from finbench.data.load import bundled, find
 

@@ -62,10 +62,10 @@ class Asked(BaseModel):
 
 
 class Label(BaseModel):
-    """A text's label, its share of all labels (0 to 1), and every label's share."""
+    """A text's label, its share of all labels (0 to 1), and every label's share; a generated answer has no shares."""
 
     label: str
-    confidence: float
+    confidence: float | None
     scores: dict[str, float]
 
 

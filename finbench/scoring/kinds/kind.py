@@ -20,7 +20,8 @@ class Kind:
     what was right, what was said and what was wanted, and precision, recall and F1 follow from their sums; with
     `by_label` gold and prediction are lists of labels, and F1 is averaged over labels too.
     `classes` says that gold and prediction are one label each, so that a confusion matrix says all.
-    `gold` says what is wrong with a row's right answer, "" where nothing is. `asks` ends a prompt that has no
+    `gold` says what is wrong with a row's right answer, "" where nothing is; `answer` is what a generated text says,
+    for people, "" where it cannot be read. `asks` ends a prompt that has no
     instruction of its own; `settings` are the keys of a task's `dataset_kwargs` that the kind reads.
     """
 
@@ -34,6 +35,7 @@ class Kind:
     settings: tuple[str, ...] = ()
     asks: str = ""
     gold: Callable[[str, Mapping[str, Any]], str] = lambda answer, settings: ""
+    answer: Callable[[Doc, str], str] = lambda doc, text: ""
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -17,5 +17,6 @@ KIND = Kind(
     output_type="generate_until",
     read=read_label,
     classes=True,
+    answer=lambda doc, text: label_in(text, doc["choices"]),
     asks="Which class does this text belong to?",
 )

@@ -40,6 +40,11 @@ def _written(labels: Sequence[str]) -> str:
     return json.dumps(sorted(labels), ensure_ascii=False)
 
 
+def _answer(doc: Doc, text: str) -> str:
+    found = labels_in(text, doc["choices"])
+    return "" if found is None else "; ".join(found) or NONE
+
+
 def _gold(answer: str, settings: Mapping[str, Any]) -> str:
     return "" if answer.strip() else "names no label; write none where there is none"
 
@@ -52,4 +57,5 @@ KIND = Kind(
     by_label=True,
     asks="Which of these describe the text? Name all that do, apart by semicolons, or say none.",
     gold=_gold,
+    answer=_answer,
 )

@@ -47,6 +47,11 @@ def _near(gold: str, said: str, relative: float | None, absolute: float | None) 
     return abs(wanted - found) <= allowed
 
 
+def _answer(doc: Doc, text: str) -> str:
+    settings = settings_of(doc)
+    return number_in(text, settings.get("point", "."), settings.get("percent", "points"))
+
+
 def _gold(answer: str, settings: Mapping[str, Any]) -> str:
     point, percent = settings.get("point", "."), settings.get("percent", "points")
     return "" if number_of(answer, point, percent) else "is no number, or could be two (is its point a comma?)"
@@ -60,4 +65,5 @@ KIND = Kind(
     settings=(*TOLERANCES, "point", "percent"),
     asks="Answer with the number alone.",
     gold=_gold,
+    answer=_answer,
 )

@@ -43,6 +43,11 @@ def _written(spans: Spans) -> str:
     return "; ".join(sorted(f"{kind}: {text}" for kind, text in spans.elements())) or NONE
 
 
+def _answer(doc: Doc, text: str) -> str:
+    found = spans_in(text)
+    return "" if found is None else _written(found)
+
+
 def _gold(answer: str, settings: Mapping[str, Any]) -> str:
     return "" if spans_in(answer) is not None else "is no list such as `PERSON: Ann Lee; PLACE: Oulu`, or none"
 
@@ -54,4 +59,5 @@ KIND = Kind(
     counts=True,
     asks="List what is named in the text as TYPE: words, apart by semicolons, or say none.",
     gold=_gold,
+    answer=_answer,
 )

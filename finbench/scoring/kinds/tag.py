@@ -38,4 +38,5 @@ KIND = Kind(
     read=read_tag,
     asks="Answer with the tag alone, prefix included.",
     gold=_gold,
+    answer=lambda doc, text: tag_in(text),
 )

@@ -59,4 +59,5 @@ KIND = Kind(
     measures=("rouge_l", "token_f1"),
     asks="Answer in a few words.",
     gold=_gold,
+    answer=lambda doc, text: text.strip(),
 )

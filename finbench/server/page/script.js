@@ -25,7 +25,7 @@ function showOne(found) {
   rest.sort((one, other) => other[1] - one[1]);
   byId("result").replaceChildren(
     element("p", found.label, "verdict"),
-    scoreLine("confidence", found.confidence, "score"),
+    ...(found.confidence === null ? [] : [scoreLine("confidence", found.confidence, "score")]),
     ...rest.map(([label, share]) => scoreLine(label, share, "score rest")),
   );
 }
@@ -43,7 +43,7 @@ function showSeveral(texts, results) {
   results.forEach((found, place) => {
     const row = element("tr");
     row.append(
-      element("td", texts[place], "text"), element("td", found.label), element("td", percent(found.confidence), "number"),
+      element("td", texts[place], "text"), element("td", found.label), element("td", found.confidence === null ? "" : percent(found.confidence), "number"),
     );
     table.tBodies[0].append(row);
   });
@@ -54,7 +54,7 @@ function showSeveral(texts, results) {
 
 function remember(texts, results) {
   results.forEach((found, place) => {
-    byId("entries").prepend(element("li", `${found.label}, ${percent(found.confidence)}: ${texts[place]}`));
+    byId("entries").prepend(element("li", `${found.label}${found.confidence === null ? "" : `, ${percent(found.confidence)}`}: ${texts[place]}`));
   });
   byId("history").hidden = false;
 }
@@ -109,7 +109,7 @@ async function analyze() {
 async function about() {
   try {
     const offered = await (await fetch("/health")).json();
-    byId("about").textContent = `Choose between ${offered.labels.join(", ")}; task ${offered.task}.`;
+    byId("about").textContent = (offered.labels.length ? `Choose between ${offered.labels.join(", ")}; ` : "") + `task ${offered.task}.`;
     for (const name of offered.adapters) byId("adapter").append(element("option", name));
     byId("adapters").hidden = offered.adapters.length < 2;
   } catch {
