@@ -8,7 +8,7 @@ import torch
 
 from finbench.errors import FinbenchError
 from finbench.hf.bits import KEEP_HEADS, bits_config
-from finbench.hf.load import lacking, load_config, load_model, load_tokenizer
+from finbench.hf.load import check_complete, lacking, load_config, load_model, load_tokenizer
 from finetune import sharded as split
 from finetune.recipe import Recipe
 
@@ -37,9 +37,11 @@ def load_base(recipe: Recipe, labels: Sequence[str]) -> tuple[Any, Any, tuple[st
     model, info = load_model(AUTO_CLASS[recipe.task_type], *where, output_loading_info=True, **options)
     if labels:
         _order_head(model, named, labels)
+    else:
+        check_complete(lacking(info), recipe.base)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if model.config.get_text_config().pad_token_id is None:
+    if getattr(model.config.get_text_config(), "pad_token_id", None) is None:
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     # what is split goes to the devices part by part
     placed = model if recipe.bits or split.splits_weights() else model.to(_device())

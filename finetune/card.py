@@ -87,11 +87,14 @@ def _installed(name: str) -> bool:
 
 def _prompts(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return the prompts that were trained on, so that the adapter can be used without the rows."""
+    from finbench.hf.load import load_tokenizer
     from finbench.predict.prompt import prompts_of
     from finbench.tasks.load import load_tasks
+    from finbench.tasks.prompting import Chat
 
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
-    return prompts_of(tasks, recipe.num_fewshot, recipe.clean)
+    lm = Chat(load_tokenizer(recipe.base, recipe.revision, recipe.trust_remote_code)) if recipe.chat_template else None
+    return prompts_of(tasks, recipe.prompting, recipe.clean, lm)
 
 
 def _rows(recipe: Recipe) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from finbench.errors import FinbenchError
 from finbench.models.pair import check_has_tokens, encode_pair
+from finbench.tasks.prompting import Prompting
 from finetune.recipe import Recipe
 
 SPLIT_SEED = 0  # the validation rows are the same for every seed of a recipe
@@ -38,7 +39,9 @@ def split_rows(tasks: dict[str, Any], recipe: Recipe) -> tuple[dict[str, list[An
     train: dict[str, list[Any]] = {}
     validation: dict[str, list[Any]] = {}
     for name, task in tasks.items():
-        shots = {doc["id"] for doc in task.fewshot_docs() or ()}
+        # the first is left out even where a prompt has no shot, so that shots do not change what is trained on
+        shown = [*(task.fewshot_docs() or ())][: max(recipe.prompting.shots(task), 1)]
+        shots = {doc["id"] for doc in shown}
         docs = [doc for doc in task.training_docs() if doc["id"] not in shots]
         if not docs:
             raise FinbenchError(f"task {name!r} has no train rows, so nothing can be learned from it.")
@@ -119,7 +122,7 @@ def prompt_examples(
     room = min(lm.longest_input, recipe.max_length or lm.longest_input)
     for name, task in tasks.items():
         for doc in docs[name]:
-            context, answer = prompt_and_answer(task, doc, recipe.num_fewshot)
+            context, answer = prompt_and_answer(task, doc, recipe.prompting, lm)
             before, after = encode_pair(lm, context, answer)
             check_has_tokens(after, answer, name, doc["id"])
             if recipe.task_type == "seq2seq" and task.config.output_type == "generate_until":
@@ -133,11 +136,10 @@ def prompt_examples(
     return examples, too_long
 
 
-def prompt_and_answer(task: Any, doc: Any, num_fewshot: int | None) -> tuple[str, str]:
+def prompt_and_answer(task: Any, doc: Any, prompting: Prompting, lm: Any) -> tuple[str, str]:
     """Return a row's prompt and its right answer, with the stop string where the task generates."""
-    shots = task.config.num_fewshot if num_fewshot is None else num_fewshot
-    context = task.fewshot_context(doc, shots or 0)
-    answer = f"{task.config.target_delimiter}{task.doc_to_target(doc)}"
+    context = prompting.context(task, doc, lm)
+    answer = f"{prompting.delimiter(task)}{task.doc_to_target(doc)}"
     if task.config.output_type == "generate_until":
         answer += task.config.generation_kwargs["until"][0]
     return context, answer

@@ -19,6 +19,8 @@ CHECKPOINTING = next(
     name for name in ("activation_checkpointing", "gradient_checkpointing") if hasattr(TrainingArguments, name)
 )
 
+BEST, TIE = "best", 1e-7  # of metrics: less than one row of ten million
+
 
 class Rows(torch.utils.data.Dataset):
     """Examples as the Trainer samples them."""
@@ -39,6 +41,7 @@ class RecipeTrainer(Trainer):
     weights: torch.Tensor | None = None
     validate: Any = None
     recipe_sha256 = ""
+    best_by: str | None = None
     control: Any
     _takes: Arguments | None = None
 
@@ -110,8 +113,16 @@ class RecipeTrainer(Trainer):
             found = {f"{metric_key_prefix}_{name}": value for name, value in self.validate().items()}
         self.model.train(training)
         self.log(dict(found))
+        if self.best_by:
+            found[f"{metric_key_prefix}_{BEST}"] = self._tied(found, metric_key_prefix)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
+
+    def _tied(self, found: dict[str, float], prefix: str) -> float:
+        """Return the metric that checkpoints are picked by; of equal ones the one with the lower loss is better."""
+        loss = max(found.get(f"{prefix}_loss", 0.0), 0.0)
+        apart = TIE * loss / (1 + loss)
+        return found[f"{prefix}_{self.best_by}"] + (-apart if self.args.greater_is_better else apart)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save a checkpoint that is there whole or not at all, of weights that are numbers."""

@@ -11,10 +11,12 @@ from typing import Any, Literal
 from finbench.documents import parse_yaml, read_yaml
 from finbench.errors import FinbenchError
 from finbench.settings import filled, known
+from finbench.tasks.prompting import Prompting
 
 Method = Literal["full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
 TRACKERS = ("tensorboard", "trackio")
 ZERO_ONE_KEYS = ("variance_kappa", "sync_every_step_until", "sync_doubles_every", "sync_interval_most")
+LATER = ("chat_template", "system_instruction", "gguf_file")  # settings that there were not always
 DEFAULTS = Path(__file__).parent / "recipes" / "_default.yaml"
 
 
@@ -24,12 +26,15 @@ class Recipe:
 
     base: str
     revision: str | None
+    gguf_file: str | None
     trust_remote_code: bool
     task_type: Literal["causal", "classifier", "seq2seq"]
     tasks: tuple[str, ...]
     limit: int | None
     validation_share: float
     num_fewshot: int | None
+    chat_template: bool
+    system_instruction: str
     clean: bool
     truncate: Literal["refuse", "drop"]
     max_length: int | None
@@ -73,6 +78,8 @@ class Recipe:
     report_to: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if self.gguf_file and not self.base.endswith(self.gguf_file):
+            object.__setattr__(self, "base", f"{self.base}/{self.gguf_file}")
         for field in fields(self):
             value = getattr(self, field.name)
             finite = not isinstance(value, float) or math.isfinite(value)
@@ -91,6 +98,7 @@ class Recipe:
         self._require("dropout", 0 <= self.dropout < 1, "must be at least 0 and below 1")
         self._require("validation_share", 0 <= self.validation_share < 1, "must be at least 0 and below 1")
         self._require("report_to", set(self.report_to) <= set(TRACKERS), f"takes {' and '.join(TRACKERS)}")
+        self._require("num_fewshot", self.num_fewshot is None or 0 <= self.num_fewshot <= 5, "must be 0 to 5, or null")
         self._require("base", bool(self.base), "names no model: give an id on the hub or a folder, base=...")
         self._require("tasks", bool(self.tasks), "names no task: give tasks=[fin_fpb]")
         self._combinations()
@@ -101,6 +109,10 @@ class Recipe:
         self._require("bits", self.method != "full" or self.bits is None, "cannot go with method full: use qlora")
         weighs = self.class_weights and self.task_type != "classifier"
         self._require("class_weights", not weighs, "weighs a classifier's loss: use sampling with task_type causal")
+        talks = (self.chat_template or self.system_instruction) and self.task_type == "classifier"
+        self._require("chat_template", not talks, "shapes a prompt, and a classifier reads none")
+        alone = self.system_instruction and not self.chat_template
+        self._require("system_instruction", not alone, "needs chat_template: true")
         places = self.method != "bottleneck" or self.task_type != "seq2seq"
         self._require("method", places, "has no place in an encoder-decoder model: use lora, ia3, prefix or prompt")
         scaled = self.precision == "float16" and self.optimizer == "zero_one_adam"
@@ -122,9 +134,17 @@ class Recipe:
         """Return the steps of the whole training."""
         return self.max_steps or math.ceil(self.epochs * self.steps_an_epoch(rows, processes))
 
+    @property
+    def prompting(self) -> Prompting:
+        """Return how prompts are made; a classifier reads a text without one."""
+        if self.task_type == "classifier":
+            return Prompting()
+        return Prompting(self.num_fewshot, self.chat_template, self.system_instruction)
+
     def sha256(self) -> str:
-        """Return a hash of all settings."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """Return a hash of all settings; later ones are in it where they say something, so that earlier hashes stay."""
+        settings = {name: value for name, value in asdict(self).items() if name not in LATER or value}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

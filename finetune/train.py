@@ -24,7 +24,7 @@ from finetune import sharded as split
 from finetune.base import load_base
 from finetune.batches import collate, collate_seq2seq
 from finetune.examples import Example, Examples
-from finetune.loop import CHECKPOINTING, RecipeTrainer, Rows
+from finetune.loop import BEST, CHECKPOINTING, RecipeTrainer, Rows
 from finetune.methods.support import check_continues
 from finetune.recipe import Recipe
 from finetune.shared_prefix import install, why_plain
@@ -97,6 +97,7 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
         tokenizer.save_pretrained(staged) if recipe.method == "full" else None
         output.place(folder)
     kept = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
+    kept.pop(BEST, None)
     resources = merge(gather_object([monitor.record()])) | _speed(trainer, checkpoint, monitor)
     confusions = trainer.validate.confusions
     history = trainer.state.log_history
@@ -220,7 +221,8 @@ def _trainer(
         optimizer_cls_and_kwargs=optimizer,
     )
     trainer.recipe_sha256 = recipe.sha256()
-    trainer.validate = Validation(lm, tasks, found.validation, recipe.num_fewshot)
+    trainer.best_by = recipe.best_by
+    trainer.validate = Validation(lm, tasks, found.validation, recipe.prompting)
     if recipe.class_weights:
         trainer.weights = torch.tensor(making.class_weights(found.train, labels))
     return trainer
@@ -253,7 +255,7 @@ def _arguments(recipe: Recipe, folder: Path, validates: bool) -> TrainingArgumen
         save_strategy=every["strategy"],
         save_steps=every["steps"],
         load_best_model_at_end=keeps_best,
-        metric_for_best_model=f"eval_{recipe.best_by}" if keeps_best else None,
+        metric_for_best_model=f"eval_{BEST}" if keeps_best else None,
         greater_is_better=recipe.best_by not in before.LOWER_IS_BETTER if keeps_best else None,
         logging_steps=10,
         logging_first_step=True,

@@ -7,18 +7,19 @@ from finbench.records import Outcome
 from finbench.scoring.kinds.summary import summarise
 from finbench.scoring.metrics import confusion
 from finbench.tasks.load import kind_of
+from finbench.tasks.prompting import PLAIN, Prompting
 
 
 class Validation:
     """The held-out train rows of each task, and how the model answered them when it was last asked.
 
-    `num_fewshot` takes the place of the tasks' own number of shots.
+    `prompting` says how their prompts are made.
     """
 
     def __init__(
-        self, lm: Any, tasks: dict[str, Any], docs: dict[str, list[Any]], num_fewshot: int | None = None
+        self, lm: Any, tasks: dict[str, Any], docs: dict[str, list[Any]], prompting: Prompting = PLAIN
     ) -> None:
-        self.lm, self.tasks, self.docs, self.num_fewshot = lm, tasks, docs, num_fewshot
+        self.lm, self.tasks, self.docs, self.prompting = lm, tasks, docs, prompting
         self.confusions: dict[str, dict[str, Any]] = {}
 
     def __call__(self) -> dict[str, float]:
@@ -29,7 +30,7 @@ class Validation:
         return {name: sum(found[name] for found in of_task) / len(of_task) for name in sorted(names)}
 
     def _of_task(self, name: str, docs: list[Any]) -> dict[str, float]:
-        outcomes = outcomes_of(self.lm, self.tasks[name], docs, self.num_fewshot)
+        outcomes = outcomes_of(self.lm, self.tasks[name], docs, self.prompting)
         labels = tuple(docs[0]["choices"])
         kind = kind_of(name, self.tasks[name])
         found = {metric: value.value for metric, value in summarise(outcomes, labels, kind.name).items()}
@@ -41,14 +42,9 @@ class Validation:
         return found
 
 
-def outcomes_of(lm: Any, task: Any, docs: Sequence[Any], num_fewshot: int | None = None) -> list[Outcome]:
+def outcomes_of(lm: Any, task: Any, docs: Sequence[Any], prompting: Prompting = PLAIN) -> list[Outcome]:
     """Return the model's answers to these docs of a task, asked and read as scoring does it."""
-    requests = []
-    shots = task.config.num_fewshot if num_fewshot is None else num_fewshot
-    for number, doc in enumerate(docs):
-        context = task.fewshot_context(doc, shots or 0)
-        made = task.construct_requests(doc, context, doc_id=number, metadata=(task.task_name, number, 1))
-        requests.append(made if isinstance(made, list) else [made])
+    requests = [prompting.requests(task, doc, number, lm) for number, doc in enumerate(docs)]
     flat = [request for row in requests for request in row]
     answers = iter(getattr(lm, flat[0].request_type)(flat, disable_tqdm=True))
     read = kind_of(task.task_name, task).read

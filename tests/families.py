@@ -33,7 +33,7 @@ SIZES: dict[int, tuple[str, ...]] = {
     8: ("qk_rope_head_dim", "ssm_state_size", "state_size", "mamba_d_state", "first_k_dense_replace"),
     16: (
         *("head_dim", "v_head_dim", "qk_nope_head_dim", "kv_lora_rank", "q_lora_rank", "d_kv", "rotary_dim"),
-        *("qk_head_dim", "linear_key_head_dim", "linear_value_head_dim", "mamba_d_head", "mamba_head_dim"),
+        *("linear_key_head_dim", "linear_value_head_dim"),
     ),
     32: (
         *("hidden_size", "n_embd", "d_model", "dim", "embedding_size", "n_embed", "moe_intermediate_size", "lru_width"),
@@ -77,10 +77,19 @@ def small_config(model_type: str) -> Any:
     """Return a configuration of that family with two layers of 32 numbers."""
     from transformers import AutoConfig
 
-    whole = AutoConfig.for_model(model_type)
-    have = whole.to_dict()
-    wanted = {name: size for size, names in SIZES.items() for name in names if have.get(name) is not None}
-    wanted |= {name: have[name][:2] for name in FIRST_LAYERS if isinstance(have.get(name), list)}
+    have = AutoConfig.for_model(model_type).to_dict()
+    wanted: dict[str, Any] = {
+        name: size for size, names in SIZES.items() for name in names if have.get(name) is not None
+    }
+    for name in (name for name in FIRST_LAYERS if isinstance(have.get(name), list)):
+        wanted[name] = list({str(kind): kind for kind in have[name]}.values())  # a layer of each kind
+        wanted["num_hidden_layers"] = len(wanted[name])
+    if "qk_rope_head_dim" in have:
+        wanted["head_dim"] = wanted["qk_rope_head_dim"]
+    if "num_experts_per_tok" in have and model_type == "zaya":
+        wanted["num_experts_per_tok"] = 1
+    mamba = {"mamba_n_heads": 4, "mamba_d_head": 16, "mamba_expand": 2, "mamba_num_heads": 4, "mamba_head_dim": 16}
+    wanted |= {name: size for name, size in {**mamba, "expand": 2, "num_heads": 4}.items() if name in have}
     wanted |= {name: number for name, number in TOKENS.items() if name in have}
     return AutoConfig.for_model(model_type, **wanted)
 
@@ -187,6 +196,7 @@ def _trained(kind: Kind, base: Path, method: str, folder: Path) -> str:
     path.write_text(
         f"base: {base}\ntasks: [fin_fpb]\ntask_type: {kind}\nmethod: {method}\nmax_steps: 2\nlearning_rate: 1.0e-2\n"
         "batch_size: 2\nvalidation_share: 0\nbest_by: null\nnum_virtual_tokens: 4\n"
+        + ("target_modules: all-linear\n" if method == "lora" else "")
     )
     recipe = read_recipe(path)
     described = train(recipe, folder / "adapter")

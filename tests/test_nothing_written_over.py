@@ -88,7 +88,7 @@ def test_a_calibration() -> None:
     Path(calibration.PICTURE).write_text("mine")
     with pytest.raises(FinbenchError, match=calibration.PICTURE):
         calibration.check_folder(Path())
-    found = calibration.Calibration(1.0, "fin_fpb", "", 1, 1.0, 0.0, 0.0, 0.0, 0.0)
+    found = calibration.Calibration(1.0, "fin_fpb", "", 1, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0)
     calibration.write(found, Path())
     calibration.check_folder(Path())
 

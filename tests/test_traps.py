@@ -127,7 +127,7 @@ def test_a_model_that_fails_leaves_no_answers_to_the_next(task: ScoredTask) -> N
     first = [one.prediction for one in task.score(Says(0))]
     with pytest.raises(RuntimeError, match="out of memory"):
         task.score(Says(1, breaks=True))
-    assert not any(request.resps or request.filtered_resps for request in task.requests)
+    assert not any(request.resps or request.filtered_resps for request in task.requests(None))
     second = [one.prediction for one in task.score(Says(2))]
     assert first == [task.labels[0]] * 9 and second == [task.labels[2]] * 9
 

@@ -13,6 +13,7 @@ from finbench.documents import read_json
 from finbench.errors import FinbenchError
 from finbench.paths import home
 
+GGUF = ".gguf"  # ends a base that is one file
 # Which files transformers loads, most preferred first; an index names the parts.
 SAFE = ("model.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -42,6 +43,8 @@ def base_sha256(folder_or_id: str, revision: str | None = None, own_code: bool =
         FinbenchError: it is no model's folder, or the hub's id cannot be had.
 
     """
+    if folder_or_id.endswith(GGUF):
+        return kept_sha256(_gguf(folder_or_id, revision))  # tokenizer, template and weights in one file
     folder = _folder_of(folder_or_id, revision)
     digest = hashlib.sha256(_weights_sha256(folder).encode())
     for path in _around(folder):
@@ -56,7 +59,24 @@ def weights_sha256(folder_or_id: str, revision: str | None = None) -> str:
 
     Errors as `base_sha256`.
     """
+    if folder_or_id.endswith(GGUF):
+        return kept_sha256(_gguf(folder_or_id, revision))
     return _weights_sha256(_folder_of(folder_or_id, revision))
+
+
+def _gguf(base: str, revision: str | None) -> Path:
+    """Return the GGUF file of a base that is one, here or out of the hub's cache."""
+    path = Path(base).expanduser()
+    if path.is_file():
+        return path
+    from huggingface_hub import hf_hub_download
+
+    name, _, file = base.rpartition("/")
+    try:
+        return Path(hf_hub_download(name, file, revision=revision))
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise FinbenchError(f"there is no file {base!r} here, and the hub does not give it ({reason}).") from error
 
 
 def _folder_of(folder_or_id: str, revision: str | None) -> Path:

@@ -34,7 +34,10 @@ def run(options: argparse.Namespace) -> int:
     found = calibration.calibrate(logits, golds, predictor.task_name, adapter.sha256)
     calibration.write(found, adapter.path)  # before the picture, which is known to be ours by it
     calibration.draw(logits, golds, found, Path(adapter.path, calibration.PICTURE))
-    print(f"temperature {found.temperature:.3f}, fitted on {found.rows} rows held out of train")
+    print(
+        f"temperature {found.temperature:.3f} [{found.low:.3f}, {found.high:.3f}], fitted on {found.rows} rows "
+        "held out of train"
+    )
     print(f"expected calibration error {found.ece_before:.4f} -> {found.ece_after:.4f}")
     print(f"negative log-likelihood    {found.nll_before:.4f} -> {found.nll_after:.4f}")
     print(f"stored in {adapter.path / calibration.FILE}; diagram: {adapter.path / calibration.PICTURE}")

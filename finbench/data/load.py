@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
@@ -18,7 +19,19 @@ from finbench.records import Row, RowSet
 if TYPE_CHECKING:
     import datasets
 
-DATASETS = ("fpb", "fiqa", "tfns", "nwgi", "nwgi7", "headline", "ner", "xbrl_tags", "xbrl_values")
+DATASETS = (
+    *("fpb", "fiqa", "tfns", "nwgi", "nwgi7", "headline", "ner", "xbrl_tags", "xbrl_values"),
+    *("xbrl_term", "formula", "financebench"),
+)
+MOST_SHOTS = 5
+PLACES = {  # of datasets that share a file
+    "nwgi7": ("nwgi", "DATASET7"),
+    "xbrl_tags": ("xbrl", "TAGS"),
+    "xbrl_values": ("xbrl", "VALUES"),
+    "xbrl_term": ("finlora", "XBRL_TERM"),
+    "formula": ("finlora", "FORMULA"),
+    "financebench": ("finlora", "FINANCEBENCH"),
+}
 
 
 def find(name: str) -> Dataset:
@@ -30,8 +43,7 @@ def find(name: str) -> Dataset:
     """
     if name not in DATASETS:
         raise FinbenchError(f"no dataset is called {name!r}; there are {', '.join(DATASETS)}, and `file` for your own.")
-    module = {"nwgi7": "nwgi", "xbrl_tags": "xbrl", "xbrl_values": "xbrl"}.get(name, name)
-    attribute = {"nwgi7": "DATASET7", "xbrl_tags": "TAGS", "xbrl_values": "VALUES"}.get(name, "DATASET")
+    module, attribute = PLACES.get(name, (name, "DATASET"))
     dataset: Dataset = getattr(importlib.import_module(f"finbench.data.{module}"), attribute)
     return dataset
 
@@ -77,7 +89,8 @@ def _read(name: str, kind: str, place: str) -> RowSet:
         files, commit = open_hub(dataset)
         splits, dropped = dataset.read(files, "hub")
         source = f"hub:{dataset.repo}@{commit}"
-    return _with_clusters(RowSet(name, source, dataset.labels, {s: tuple(r) for s, r in splits.items()}, dropped))
+    of_split = {split: tuple(rows) for split, rows in splits.items()}
+    return _with_clusters(RowSet(name, source, dataset.labels, of_split, dropped, dataset.settings))
 
 
 def _with_clusters(rows: RowSet) -> RowSet:
@@ -151,6 +164,28 @@ def pick_shot(rows: RowSet) -> Row:
     return candidates[by_length[len(by_length) // 2]]
 
 
+def pick_shots(rows: RowSet) -> tuple[Row, ...]:
+    """Return the train rows that serve as shots, `pick_shot`'s first: balanced over classes, none twice asked.
+
+    After the first come rows of the classes that have been shown least, in the order of the labels, each of middling
+    length among its class; without classes, the rows next to the middle.
+    """
+    first = pick_shot(rows)
+    in_test = {normalised(row.text) for row in rows.splits["test"]}
+    left = [row for row in rows.splits["train"] if normalised(row.text) not in in_test and row.cluster != first.cluster]
+    left.sort(key=lambda row: len(row.text))  # stable: of equal ones the first in the file
+    found = [first]
+    while left and len(found) < MOST_SHOTS:
+        shown = Counter(row.label for row in found)
+        classes = dict.fromkeys([*rows.labels, *(row.label for row in left)])
+        offered = {label: [row for row in left if row.label == label] for label in classes}
+        label = min((label for label in classes if offered[label]), key=lambda label: shown[label])
+        of_class = offered[label]
+        found.append(of_class[len(of_class) // 2])
+        left = [row for row in left if row.cluster != found[-1].cluster]
+    return tuple(found)
+
+
 def rows_sha256(rows: Iterable[Row]) -> str:
     """Return a hash of the rows' contents, in order."""
     digest = hashlib.sha256()
@@ -168,13 +203,14 @@ def splits(
 ) -> "dict[str, datasets.Dataset]":
     """Return a dataset's splits as lm-eval reads them: what a task YAML names as `custom_dataset`.
 
-    `shot` is a split of its own with the one pinned row. What is `given` beside are the options of the dataset `file`,
-    and keys of the task's `metadata`, which lm-eval passes too and which are ignored. `perturb` changes the texts of
-    test alone (`finbench.data.perturb`), before any cleaning, as a user's text would come.
+    `shot` is a split of its own with the pinned rows, of which a prompt takes the first. What is `given` beside are the
+    options of the dataset `file`, and keys of the task's `metadata`, which lm-eval passes too and which are
+    ignored. `perturb` changes the texts of test alone (`finbench.data.perturb`), before any cleaning, as a user's text
+    would come.
     """
     rows = load(dataset, **_options_of_file(given) if dataset == "file" else {})
     tested = perturbed(dataset, rows.splits["test"], perturb)
-    tables = {"train": rows.splits["train"], "test": tested, "shot": (pick_shot(rows),)}
+    tables = {"train": rows.splits["train"], "test": tested, "shot": pick_shots(rows)}
     return {
         name: as_table(cleaned(part) if clean else part, rows.labels, rows.settings) for name, part in tables.items()
     }

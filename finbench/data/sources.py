@@ -6,7 +6,7 @@ fall-back from one to another, because a score on other rows would pass for the 
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from finbench.errors import FinbenchError
@@ -15,6 +15,7 @@ from finbench.records import Row, SourceKind, Split
 Files = Mapping[str, Path]
 Splits = dict[Split, list[Row]]
 SPLITS: tuple[Split, ...] = ("train", "test")
+DOUBTED = "-doubted"  # ends the id of a row whose published answer is known to be wrong
 Reader = Callable[[Files, SourceKind], tuple[Splits, dict[str, int]]]
 
 
@@ -23,7 +24,9 @@ class Dataset:
     """What one dataset file of this folder exports as `DATASET`.
 
     `read` gets the opened files under the keys of `hub_files` or `folder_files`, and returns rows by split and counts
-    of records that it left out. `revision` is a commit, or "main" where none is known.
+    of records that it left out. `revision` is a commit, or "main" where none is known; without `hub_files` the rows
+    lie in the GitHub repository `repo`, from which a user puts them into a folder. Files that are `optional` are opened
+    where they are there. `settings` say in JSON how answers are read.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Dataset:
     folder_files: Mapping[str, str]
     read: Reader
     licence: str
+    optional: Mapping[str, str] = field(default_factory=dict)
+    settings: str = ""
 
 
 def chosen_source() -> tuple[SourceKind, str]:
@@ -63,9 +68,16 @@ def open_folder(dataset: Dataset, folder: Path) -> dict[str, Path]:
     if missing:
         raise FinbenchError(
             f"rows of {dataset.name}: {', '.join(missing)} not found (FINBENCH_DATA={folder}). "
-            f"Put the files of https://huggingface.co/datasets/{dataset.repo} there under these names."
+            f"Put the files of {_home(dataset)} there under these names."
         )
-    return files
+    more = {key: folder / name for key, name in dataset.optional.items()}
+    return files | {key: path for key, path in more.items() if path.is_file()}
+
+
+def _home(dataset: Dataset) -> str:
+    return (
+        f"https://huggingface.co/datasets/{dataset.repo}" if dataset.hub_files else f"https://github.com/{dataset.repo}"
+    )
 
 
 def open_hub(dataset: Dataset) -> tuple[dict[str, Path], str]:
@@ -77,6 +89,11 @@ def open_hub(dataset: Dataset) -> tuple[dict[str, Path], str]:
     """
     from huggingface_hub import hf_hub_download
 
+    if not dataset.hub_files:
+        raise FinbenchError(
+            f"rows of {dataset.name} are not fetched from the hub. Put the files of {_home(dataset)} into a folder as "
+            f"{', '.join([*dataset.folder_files.values(), *dataset.optional.values()])}, and point FINBENCH_DATA to it."
+        )
     try:
         files = {
             key: Path(hf_hub_download(dataset.repo, name, repo_type="dataset", revision=dataset.revision))

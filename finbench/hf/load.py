@@ -4,7 +4,7 @@ Used of transformers (5.3 to 5.24): `trust_remote_code`, which it asks for on st
 that it is said at every load here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,27 @@ from typing import Any
 from finbench.errors import FinbenchError
 from finbench.hf.bits import keep_layout
 
+GGUF = ".gguf"
 UNTRUSTED = "trust_remote_code"  # what transformers' message names where it will not run a repository's code
+
+
+def gguf_of(base: str) -> tuple[str, dict[str, str]]:
+    """Return a base's folder or id, and the argument by which transformers reads its weights from one GGUF file there.
+
+    Such a base is written as folder or id and file: `models/smollm2/Q4_1.gguf`.
+
+    Raises:
+        FinbenchError: the package that reads such files is not installed.
+
+    """
+    if not base.endswith(GGUF):
+        return base, {}
+    import importlib.util
+
+    if importlib.util.find_spec("gguf") is None:
+        raise FinbenchError(f"{base!r} is a GGUF file, which the package gguf reads: pip install gguf.")
+    folder, _, file = base.rpartition("/")
+    return folder or ".", {"gguf_file": file}
 
 
 def load_config(base: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
@@ -25,7 +45,10 @@ def load_config(base: str, revision: str | None = None, trust_remote_code: bool 
     from transformers import AutoConfig
 
     with refusing(base, "configuration"):
-        return AutoConfig.from_pretrained(base, revision=revision or "main", trust_remote_code=trust_remote_code)
+        place, gguf = gguf_of(base)
+        return AutoConfig.from_pretrained(
+            place, revision=revision or "main", trust_remote_code=trust_remote_code, **gguf
+        )
 
 
 def load_tokenizer(base: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
@@ -38,7 +61,10 @@ def load_tokenizer(base: str, revision: str | None = None, trust_remote_code: bo
     from transformers import AutoTokenizer
 
     with refusing(base, "tokenizer"):
-        return AutoTokenizer.from_pretrained(base, revision=revision or "main", trust_remote_code=trust_remote_code)
+        place, gguf = gguf_of(base)
+        return AutoTokenizer.from_pretrained(
+            place, revision=revision or "main", trust_remote_code=trust_remote_code, **gguf
+        )
 
 
 def tokenizer_and_window(name: str) -> tuple[Any, int | None]:
@@ -73,18 +99,65 @@ def load_model(
 
     loader = getattr(transformers, auto_class)
     with refusing(base, "model"):
+        place, gguf = gguf_of(base)
         loaded = loader.from_pretrained(
-            base, revision=revision or "main", trust_remote_code=trust_remote_code, **options
+            place, revision=revision or "main", trust_remote_code=trust_remote_code, **gguf, **options
         )
     model = loaded[0] if options.get("output_loading_info") else loaded
     check_bare(model, base)
+    forget_gguf(model)
     keep_layout(model)
     return loaded
+
+
+def forget_gguf(model: Any) -> None:
+    """Have a model whose weights were read out of a GGUF file be the float model that it is now.
+
+    transformers (5.3 to 5.24) leaves `quantization_config`, `is_quantized`, `hf_quantizer` and `quantization_method` on it,
+    and neither saves nor trains it.
+    """
+    found = getattr(model.config, "quantization_config", None)
+    if found is not None and "gguf" in str(getattr(found, "quant_method", found)).lower():
+        del model.config.quantization_config
+        model.is_quantized, model.hf_quantizer = False, None
+        vars(model).pop("quantization_method", None)
 
 
 def lacking(info: Mapping[str, Any]) -> set[str]:
     """Return the weights that a load with `output_loading_info` made up: those missing, and those of another shape."""
     return {*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])}
+
+
+def check_complete(absent: Collection[str], base: str) -> None:
+    """Refuse a base whose weights lack some of the model's own, which would be other random numbers at every load.
+
+    Raises:
+        FinbenchError: they do.
+
+    """
+    if absent:
+        raise FinbenchError(
+            f"{base!r} lacks weights of its own layers ({', '.join(sorted(absent)[:4])}; {len(absent)} in all), which "
+            "would be random numbers at every load: give a whole checkpoint of a model that answers prompts."
+        )
+
+
+class Complete:
+    """One of transformers' auto classes that loads whole checkpoints alone, for lm-eval to load by."""
+
+    def __init__(self, auto_class: Any) -> None:
+        self.auto_class = auto_class
+
+    def from_pretrained(self, base: str, *args: Any, **options: Any) -> Any:
+        """Return the model.
+
+        Raises:
+            FinbenchError: its weights are not all there.
+
+        """
+        model, info = self.auto_class.from_pretrained(base, *args, output_loading_info=True, **options)
+        check_complete(lacking(info), base)
+        return model
 
 
 def check_bare(model: Any, base: str) -> None:

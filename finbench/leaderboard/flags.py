@@ -72,6 +72,8 @@ def with_outcomes(cell: Cell, outcomes: Outcomes) -> list[str]:
     found = flags(cell)
     if has_price_question(cell) and (rows := outcomes.rows(cell)) is not None:
         found.append(f"{rows.without_price_question():.3f} without the price question, whose labels are broken")
+    if cell.key.task in _known()["doubted"] and (rows := outcomes.rows(cell)) is not None and rows.doubted():
+        found.append(f"{rows.without_doubted():.3f} without {rows.doubted()} rows whose published answer is wrong")
     return found
 
 

@@ -10,25 +10,31 @@ import numpy.typing as npt
 
 from finbench.cells.key import Cell
 from finbench.cells.store import OUTCOMES, path_of
+from finbench.data.sources import DOUBTED
 from finbench.leaderboard import draws, exact, stats
+from finbench.scoring.kinds import kind_called
 
 QUESTIONS = 9  # of a headline, always in the same order; the first is the one with the known defect
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows' outcomes of one cell: arrays of one length, and the number of the cluster that each row is in."""
+    """The rows' outcomes of one cell: arrays of one length, and the number of the cluster that each row is in.
+
+    `near` says which answers are right where a tolerance decides, and not equality.
+    """
 
     ids: npt.NDArray[Any]
     golds: npt.NDArray[Any]
     predictions: npt.NDArray[Any]
     member: npt.NDArray[np.int64]
+    near: npt.NDArray[np.bool_] | None = None
     _places: dict[tuple[str, ...], npt.NDArray[np.int64]] = field(default_factory=dict)
 
     @cached_property
     def right(self) -> npt.NDArray[np.bool_]:
         """Return which rows were answered rightly."""
-        return np.asarray(self.golds == self.predictions, dtype=bool)
+        return np.asarray(self.golds == self.predictions, dtype=bool) if self.near is None else self.near
 
     @property
     def repeated(self) -> bool:
@@ -75,6 +81,15 @@ class Rows:
             self._places[labels] = gold * (len(labels) + 1) + said
         return self._places[labels], len(labels) * (len(labels) + 1)
 
+    def doubted(self) -> int:
+        """Return the number of rows whose published answer is known to be wrong."""
+        return int(sum(str(name).endswith(DOUBTED) for name in self.ids))
+
+    def without_doubted(self) -> float:
+        """Return the accuracy on the rows whose published answer is not known to be wrong."""
+        kept = [not str(name).endswith(DOUBTED) for name in self.ids]
+        return float(self.right[kept].mean()) if any(kept) else 0.0
+
     def without_price_question(self) -> float:
         """Return the accuracy on all but the first of each headline's nine questions."""
         seen: dict[int, int] = {}
@@ -110,6 +125,7 @@ class Outcomes:
             self._read[digest] = None
             if path.is_file():
                 columns = ["row_id", "cluster", "gold", "prediction"]
+                columns += ["scores"] if kind_called(cell.kind).measures[:1] == ("accuracy",) else []
                 with pyarrow.parquet.ParquetFile(path) as file:  # a fifth of the time that read_table takes
                     table = file.read(columns, use_threads=False)
                 ids, golds, predictions = (
@@ -117,7 +133,7 @@ class Outcomes:
                 )
                 encoded = table["cluster"].combine_chunks().dictionary_encode()
                 member = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-                self._read[digest] = Rows(ids, golds, predictions, member)
+                self._read[digest] = Rows(ids, golds, predictions, member, _near(table))
         return self._read[digest]
 
     def accuracy(self, first: Cell, second: Cell) -> exact.Comparison | str:
@@ -212,3 +228,10 @@ def constant_answer(cell: Cell) -> float | None:
     """Return the share of the largest class, None without classes."""
     supports = [values["support"] for values in cell.per_class.values()]
     return max(supports) / sum(supports) if supports else None
+
+
+def _near(table: Any) -> npt.NDArray[np.bool_] | None:
+    """Return which answers are right by the score that says so, None where none does."""
+    if "scores" not in table.column_names or not len(table) or not all(table["scores"].to_pylist()):
+        return None
+    return np.array([scores[0] == 1 for scores in table["scores"].to_pylist()])

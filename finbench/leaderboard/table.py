@@ -46,6 +46,7 @@ class Condition:
 
     sample: bool
     cleaned: bool
+    prompting: str
     limit: int
     cut: bool
     title: str
@@ -56,6 +57,7 @@ class Condition:
         remarks += ["bundled sample rows: no score here is a real one"] if self.sample else []
         remarks += [f"first {self.limit} rows only"] if self.limit else []
         remarks += ["texts cleaned"] if self.cleaned else []
+        remarks += [f"prompts: {self.prompting}"] if self.prompting else []
         remarks += ["too long inputs are cut and counted"] if self.cut else []
         return ". ".join(remarks)
 
@@ -64,7 +66,9 @@ def condition_of(cell: Cell) -> Condition:
     """Return the condition under which a cell was scored."""
     key = cell.key
     sample = bool(cell.flags.get("sample_rows"))
-    return Condition(sample, key.clean, key.limit or 0, key.truncate == "report", cell.title)
+    return Condition(
+        sample, key.clean, str(cell.flags.get("prompting") or ""), key.limit or 0, key.truncate == "report", cell.title
+    )
 
 
 def by_condition(cells: Iterable[Cell]) -> dict[Condition, CellTable]:

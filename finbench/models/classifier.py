@@ -35,8 +35,12 @@ class ClassifierLM(LM):
     row in `truncated_requests` as (task, number of the row). `batch_size="auto"` fills batches to a number of tokens.
     `load_in_8bit`, `load_in_4bit` and `bnb_*` settings are `BitsAndBytesConfig`'s.
 
-    A model's adapters may be switched between calls: nothing that depends on the weights is kept.
+    A model's adapters may be switched between calls: nothing that depends on the weights is kept. A chat template,
+    which lm-eval may ask for, shapes prompts, and they are not read.
     """
+
+    reads_prompts = False
+    tokenizer_name = ""
 
     def __init__(
         self,
@@ -144,6 +148,14 @@ class ClassifierLM(LM):
             if text not in lengths:
                 lengths[text] = len(self._encode(text)["input_ids"])
             self._check_length(request, lengths[text])
+
+    def chat_template(self, chat_template: bool | str = False) -> str:
+        """Return none: no prompt is read."""
+        return ""
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Return the turns below one another, for lm-eval's record of the prompt."""
+        return "\n".join(turn["content"] for turn in chat_history)
 
     def forget(self) -> None:
         """Drop what the tokenizer keeps of texts; nothing else keeps any."""

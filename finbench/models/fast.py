@@ -26,11 +26,12 @@ from finbench.hf.bits import bits_config, keep_layout, merged
 from finbench.hf.forget import forget_texts
 from finbench.hf.fused import fused_activations
 from finbench.hf.generation import check_generation
-from finbench.hf.load import check_bare, refusing
+from finbench.hf.load import check_bare, forget_gguf, refusing
 from finbench.hf.prompts import connect
 from finbench.hf.sharing import sharing_key, why_not
 from finbench.hf.wrapped import base_of, virtual_tokens
 from finbench.models.ids import KeptIds
+from finbench.models.loading import whole_checkpoints, window_of
 from finbench.models.pair import check_has_tokens, encode_pair, row_of
 
 logger = logging.getLogger(__name__)
@@ -120,8 +121,10 @@ class FastLM(HFLM):
             quantization_config = bits_config(load_in_8bit, load_in_4bit, settings)
         if kwargs.get("peft"):
             check_known(read_adapter(kwargs["peft"]).path)
-        super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
+        with whole_checkpoints(self):
+            super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
         check_bare(base_of(self.model), pretrained)
+        forget_gguf(base_of(self.model))
         keep_layout(self.model)
         if kwargs.get("peft"):
             check_whole(self.model, read_adapter(kwargs["peft"]).path)
@@ -146,7 +149,7 @@ class FastLM(HFLM):
     @property
     def longest_input(self) -> int:
         """Return how many tokens the model reads: its window less an adapter's virtual tokens."""
-        return int(self.max_length) - virtual_tokens(self.model)
+        return window_of(self) - virtual_tokens(self.model)
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Return (log-likelihood, whether greedy decoding gives the answer) for each request.

@@ -10,6 +10,7 @@ from finbench.hf.bits import keep_layout
 from finbench.hf.generation import check_generation
 from finbench.hf.load import check_bare
 from finbench.hf.wrapped import base_of, virtual_tokens
+from finbench.models.loading import whole_checkpoints, window_of
 from finbench.models.pair import check_has_tokens, row_of
 from finbench.records import Truncate
 
@@ -23,6 +24,10 @@ class PlainLM(HFLM):
         keep_layout(self.model)
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()
+
+    def _create_model(self, *args: Any, **kwargs: Any) -> None:
+        with whole_checkpoints(self):
+            super()._create_model(*args, **kwargs)
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Return (log-likelihood, whether greedy decoding gives the answer) for each request."""
@@ -43,7 +48,7 @@ class PlainLM(HFLM):
         return texts
 
     def _check(self, request: Instance, length: int, new_tokens: int) -> None:
-        window = self.max_length - virtual_tokens(self.model)
+        window = window_of(self) - virtual_tokens(self.model)
         if length <= window:
             return
         if self.truncate == "refuse":

@@ -14,6 +14,7 @@ from finbench.errors import FinbenchError
 from finbench.whole import beside, refuse_foreign, write_text
 
 FILE, PICTURE = "calibration.json", "reliability.png"
+FEWEST, DRAWS = 20, 100  # rows that a fit needs; resamples for its uncertainty
 BINS = 15
 RANGE = (0.02, 50.0)  # of temperatures
 AGAIN = "run `finbench calibrate` again, or remove the file."
@@ -21,13 +22,18 @@ AGAIN = "run `finbench calibrate` again, or remove the file."
 
 @dataclass(frozen=True)
 class Calibration:
-    """A fitted temperature and what it does to `rows` held-out rows; errors are expected calibration errors, 0 to 1."""
+    """A fitted temperature and what it does to `rows` held-out rows; errors are expected calibration errors, 0 to 1.
+
+    `low` and `high` bound 95% of the temperatures that resampled rows give.
+    """
 
     temperature: float
     task: str
     adapter_sha256: str
     rows: int
     accuracy: float
+    low: float
+    high: float
     ece_before: float
     ece_after: float
     nll_before: float
@@ -70,8 +76,21 @@ def expected_error(shares: np.ndarray, golds: np.ndarray) -> float:
 
 
 def calibrate(logits: np.ndarray, golds: np.ndarray, task: str, adapter_sha256: str) -> Calibration:
-    """Return the temperature that fits logits (N, L) to gold classes (N,), and the errors before and after."""
+    """Return the temperature that fits logits (N, L) to gold classes (N,), and the errors before and after.
+
+    Raises:
+        FinbenchError: there are fewer than `FEWEST` rows, or all are of one class, so that a fit would mean nothing.
+
+    """
+    if len(golds) < FEWEST or len(set(golds.tolist())) < 2:
+        classes = len(set(golds.tolist()))
+        raise FinbenchError(
+            f"{len(golds)} rows of {classes} classes are held out of train; a temperature is fitted on {FEWEST} or "
+            "more, of two classes at least. Train on more rows, or with a larger validation_share."
+        )
     temperature = fit_temperature(logits, golds)
+    draw = np.random.default_rng(0).integers(0, len(golds), (DRAWS, len(golds)))
+    low, high = np.quantile([fit_temperature(logits[rows], golds[rows]) for rows in draw], (0.025, 0.975))
     before, after = softmax(logits, 1.0), softmax(logits, temperature)
     return Calibration(
         temperature,
@@ -79,6 +98,8 @@ def calibrate(logits: np.ndarray, golds: np.ndarray, task: str, adapter_sha256: 
         adapter_sha256,
         len(golds),
         float((before.argmax(axis=1) == golds).mean()),
+        float(low),
+        float(high),
         expected_error(before, golds),
         expected_error(after, golds),
         nll(logits, golds, 1.0),

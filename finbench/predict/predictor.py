@@ -202,14 +202,17 @@ def _is_classifier(base: str, made: Any, options: dict[str, Any]) -> bool:
 
 def _load(base: str, peft: str | None, classifier: bool, options: dict[str, Any]) -> Any:
     """Return hf-classifier or hf-fast around the base."""
-    options = {**options, "use_safetensors": True}  # a pickle can run code as it is read
+    from finbench.hf.load import gguf_of
+
+    place, gguf = gguf_of(base)
+    options = {**options, **gguf, "use_safetensors": True}  # a pickle can run code as it is read
     if classifier:
         from finbench.models.classifier import ClassifierLM
 
         return ClassifierLM(pretrained=base, peft=peft, **options)
     from finbench.models.fast import FastLM
 
-    return FastLM(pretrained=base, peft=peft, **options)
+    return FastLM(pretrained=place, peft=peft, **options)
 
 
 def load_several(base: str, adapters: Sequence[str], **options: Any) -> dict[str, Predictor]:

@@ -7,6 +7,7 @@ from typing import Any
 from finbench.errors import FinbenchError
 from finbench.scoring.kinds import kind_called
 from finbench.settings import filled
+from finbench.tasks.prompting import PLAIN, Prompting
 
 PROBE = "A \N{PILCROW SIGN} probe."
 # What a template might do to a text beside putting it in its place: trim it, change its case, cut or escape it.
@@ -68,8 +69,8 @@ class Prompt:
         return {"id": "text", "text": text, "classifier_text": [text], "choices": choices, "settings": self.settings}
 
 
-def prompt_of(name: str, task: Any, shots: int | None = None, clean: bool = False) -> Prompt:
-    """Return a task's prompt, with its own number of shots or another.
+def prompt_of(name: str, task: Any, prompting: Prompting = PLAIN, clean: bool = False, lm: Any = None) -> Prompt:
+    """Return a task's prompt, made as `prompting` says; `lm` gives a chat template.
 
     Raises:
         FinbenchError: the task asks about more than a text, or its prompt does more than put the text in its place.
@@ -80,11 +81,10 @@ def prompt_of(name: str, task: Any, shots: int | None = None, clean: bool = Fals
     kind, doc = kind_of(name, task), dict(task.eval_docs[0])
     if doc.get("entity") or doc.get("xml"):
         raise _more_than_a_text(name)
-    count = int(task.config.num_fewshot or 0) if shots is None else shots
 
     def context(text: str) -> str:
         task.set_fewshot_seed(SHOT_SEED)  # a shot that is drawn is the same for every text
-        return str(task.fewshot_context({**doc, "text": text, "classifier_text": [text]}, count))
+        return prompting.context(task, {**doc, "text": text, "classifier_text": [text]}, lm)
 
     before, found, after = context(PROBE).partition(PROBE)
     if not found or any(context(text) != before + text + after for text in PROBES):
@@ -92,15 +92,15 @@ def prompt_of(name: str, task: Any, shots: int | None = None, clean: bool = Fals
             f"task {name!r} changes a text before it asks about it, or repeats it, which cannot be done to texts of "
             "others here: let its doc_to_text hold {{text}} once, and nothing else of the row."
         )
-    choices: list[list[str]] = list(task.eval_docs["choices"])
-    labels = tuple(max(choices, key=len))
+    choices: list[list[str]] = [list(row) for row in task.eval_docs["choices"]]
+    labels = tuple(sorted(choices, key=len)[-1])
     if kind.output_type == "generate_until":
         generation = task.config.generation_kwargs
         until, tokens = tuple(generation["until"]), int(generation.get("max_gen_toks", 64))
         return Prompt(name, labels, before, after, (), clean, kind.name, until, tokens, doc.get("settings") or "")
     if kind.name == "multiple_choice":
         after = _after_options(name, after, doc["options"])
-    answers = tuple(f"{task.config.target_delimiter}{label}" for label in labels)
+    answers = tuple(f"{prompting.delimiter(task)}{label}" for label in labels)
     return Prompt(name, labels, before, after, answers, clean, kind.name)
 
 
@@ -114,12 +114,14 @@ def _after_options(name: str, after: str, options: Sequence[str]) -> str:
     return after.removeprefix(lines)
 
 
-def prompts_of(tasks: Mapping[str, Any], shots: int | None, clean: bool) -> dict[str, dict[str, Any]]:
+def prompts_of(
+    tasks: Mapping[str, Any], prompting: Prompting, clean: bool, lm: Any = None
+) -> dict[str, dict[str, Any]]:
     """Return the prompts by task as they are recorded beside an adapter, without those of tasks that have none."""
     found = {}
     for name, task in tasks.items():
         try:
-            found[name] = asdict(prompt_of(name, task, shots, clean))
+            found[name] = asdict(prompt_of(name, task, prompting, clean, lm))
         except FinbenchError:
             continue
     return found

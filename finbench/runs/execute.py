@@ -274,7 +274,7 @@ class _Runner:
     def _score(self, loaded: "LoadedBase", cell: PlannedCell, proof: "Proof | None") -> None:
         from finbench.runs.result import Measured, cell_from
 
-        cell.task.requests  # noqa: B018  rendered before the clock starts, since all models share them
+        cell.task.requests(loaded.lm)  # rendered before the clock starts, since all models share them
         loaded.lm.truncated_requests.clear()
         loaded.lm.not_shared = ""
         with loaded.monitor() as monitor:

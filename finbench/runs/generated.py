@@ -36,7 +36,7 @@ def generate_answers(base: str, adapter: str, tasks: Sequence[str], limit: int |
     answers: Answers = {}
     for name, task in scored.items():
         task.score(loaded.lm)
-        answers[name] = [_answer(request.doc, request.resps[0]) for request in task.requests]
+        answers[name] = [_answer(request.doc, request.resps[0]) for request in task.requests(loaded.lm)]
     return answers
 
 

@@ -1,5 +1,6 @@
 """What a run will do, before any model is loaded: every cell with its key, which are done, how long the rest takes."""
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,13 @@ from finbench.cells.key import ENGINE_VERSION, Cell, CellKey
 from finbench.cells.store import has_failed, is_done, path_of, problem, read_cells
 from finbench.cells.upkeep import state_of
 from finbench.errors import FinbenchError
-from finbench.runs.matrix import Base, Matrix
+from finbench.runs.matrix import Base, Matrix, prompting_of
 from finbench.tasks.requests import ScoredTask, with_perturbations
 
 if TYPE_CHECKING:
     from finbench.adapters.folder import Adapter
 
+PROMPTS = ("num_fewshot", "chat_template", "system_instruction", "clean")
 Redo = Literal["missing", "failed", "all"]
 
 
@@ -100,7 +102,7 @@ def lay_out(matrix: Matrix, wanted: Callable[[CellKey], bool]) -> Plan:
     """
     _check_launch(matrix)
     names = dict.fromkeys(name for base in matrix.bases for name in base.tasks or matrix.tasks)
-    tasks, left_out = with_perturbations(tuple(names), matrix.limit, matrix.clean, matrix.perturb)
+    tasks, left_out = with_perturbations(tuple(names), matrix.limit, matrix.clean, matrix.perturb, prompting_of(matrix))
     planner = _Planner(matrix)
     planner.left_out += left_out
     bases = []
@@ -154,6 +156,7 @@ class _Planner:
         for given in base.adapters:
             try:
                 adapter = _fitting(given, base)
+                _check_prompts(adapter, self.matrix)
             except FinbenchError as error:
                 self.problems.append(f"{base.name} + {given}: {error}")
                 continue
@@ -211,6 +214,22 @@ def _fitting(given: str, base: Base) -> "Adapter":
         check_adapter(adapter)
     match_base(adapter, base.base, base.revision)
     return adapter
+
+
+def _check_prompts(adapter: "Adapter", matrix: Matrix) -> None:
+    """Refuse an adapter that was trained with other prompts than the matrix's, unless it says that it wants them."""
+    recipe = adapter.record.get("recipe")
+    if matrix.other_prompts or not isinstance(recipe, Mapping):
+        return
+    asked = {name: getattr(matrix, name) for name in PROMPTS}
+    then = {name: recipe.get(name, value if name == "num_fewshot" else type(value)()) for name, value in asked.items()}
+    if adapter.task_type == "SEQ_CLS":  # it reads a text without a prompt
+        asked, then = {"clean": asked["clean"]}, {"clean": then["clean"]}
+    if other := [f"{name}: {json.dumps(then[name])}" for name in asked if then[name] != asked[name]]:
+        raise FinbenchError(
+            f"it was trained with {', '.join(other)}, which the matrix has otherwise. Say so in the matrix, or "
+            "other_prompts: true to score it with prompts that it was not trained with."
+        )
 
 
 def _own_labels(base: Base) -> tuple[str, ...] | None:

@@ -7,6 +7,10 @@ tasks: [fin_sentiment, fin_ner] # tasks or groups
 limit: null                     # row cap
 truncate: refuse                # or report: score too long an input and count it
 strict: false                   # true: hf-fast refuses what it cannot score with shared prefixes
+num_fewshot: null               # 0 to 5; null is the task's own number
+chat_template: false            # shots and question as turns of the base's chat template
+system_instruction: ""          # opens that conversation
+other_prompts: false            # true: score adapters with other prompts than they were trained with
 clean: false                    # the text cleaning of finbench.data.clean
 perturb: [none]                 # also lower, upper, typos, numbers, tickers: changed test texts, for robustness.md
 batch_size: 16
@@ -15,6 +19,7 @@ bases:
     name: gpt2                  # default: the last part of `base`
     model: hf-fast              # or hf, hf-classifier, vllm
     revision: null
+    gguf_file: null             # the file of `base` that holds its weights; or base: FOLDER/FILE.gguf
     trust_remote_code: false     # true runs code that the base brings with it
     dtype: float32
     bits: null                  # 8 or 4
@@ -39,6 +44,7 @@ from finbench.documents import read_yaml
 from finbench.errors import FinbenchError
 from finbench.records import Truncate
 from finbench.settings import filled, one_of
+from finbench.tasks.prompting import Prompting
 
 ModelType = Literal["hf-fast", "hf", "hf-classifier", "vllm"]
 # Settings of vLLM that say how it works, not what comes out: others would have to enter a cell's key.
@@ -62,6 +68,7 @@ class Base:
     name: str = ""
     model: ModelType = "hf-fast"
     revision: str | None = None
+    gguf_file: str | None = None
     trust_remote_code: bool = False
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     bits: Literal[8, 4] | None = None
@@ -73,6 +80,10 @@ class Base:
     vllm: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.gguf_file and not self.base.endswith(self.gguf_file):
+            object.__setattr__(self, "base", f"{self.base}/{self.gguf_file}")
+        if self.base.endswith(".gguf") and self.model not in ("hf", "hf-fast"):
+            raise FinbenchError(f"{self.base} is a GGUF file, which model {self.model} cannot load: choose hf-fast.")
         if self.bits and self.model in ("hf", "vllm"):
             raise FinbenchError(f"bits is {self.bits}, which lm-eval's {self.model} cannot load: choose model hf-fast.")
         if self.pipeline is not None and (self.model != "hf-fast" or self.pipeline < 2):
@@ -110,6 +121,10 @@ class Matrix:
     limit: int | None = None
     truncate: Truncate = "refuse"
     strict: bool = False
+    num_fewshot: int | None = None
+    chat_template: bool = False
+    system_instruction: str = ""
+    other_prompts: bool = False
     clean: bool = False
     perturb: tuple[str, ...] = (NONE,)
     batch_size: int = 16
@@ -123,11 +138,20 @@ class Matrix:
             raise FinbenchError("bases is empty: name at least one base.")
         if self.limit is not None and self.limit < 1:
             raise FinbenchError(f"limit is {self.limit}: a row cap is at least 1, and null scores every row.")
+        if self.num_fewshot is not None and not 0 <= self.num_fewshot <= 5:
+            raise FinbenchError(f"num_fewshot is {self.num_fewshot}: 0 to 5 shots are pinned, null is the task's own.")
+        if self.system_instruction and not self.chat_template:
+            raise FinbenchError("system_instruction opens a conversation: it needs chat_template: true.")
         if self.batch_size < 1:
             raise FinbenchError(f"batch_size is {self.batch_size}: it is at least 1.")
         names = [base.name for base in self.bases]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise FinbenchError(f"several bases are called {twice[0]!r}: give each a `name` of its own.")
+
+
+def prompting_of(matrix: Matrix) -> Prompting:
+    """Return how a matrix's prompts are made."""
+    return Prompting(matrix.num_fewshot, matrix.chat_template, matrix.system_instruction)
 
 
 def read_matrix(path: Path) -> Matrix:

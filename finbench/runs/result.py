@@ -63,7 +63,7 @@ def cell_from(planned: PlannedCell, base: Base, without_head: bool, matrix: Matr
         versions=provenance.versions(),
         git=provenance.git_state(),
         command=provenance.command(),
-        flags=_flags(planned, base, without_head, measured.not_shared),
+        flags=_flags(planned, base, without_head, measured.not_shared) | _prompted(planned, base),
         adapter=_adapter(planned) or _trained_whole(base),
         adapter_proof=asdict(measured.proof) if measured.proof else None,
         perturbed_share=planned.task.perturbed_share,
@@ -112,6 +112,13 @@ def _flags(planned: PlannedCell, base: Base, without_head: bool, not_shared: str
         "not_shared": not_shared or None,
         "trust_remote_code": base.trust_remote_code,
     }
+
+
+def _prompted(planned: PlannedCell, base: Base) -> dict[str, Any]:
+    """Return how prompts were made otherwise than the task has them; nothing where they were not."""
+    if base.model == "hf-classifier" or not (words := planned.task.prompting.words()):
+        return {}
+    return {"prompting": ", ".join(words)}
 
 
 def _adapter(planned: PlannedCell) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from finbench.errors import FinbenchError
 from finbench.paths import task_folders
 from finbench.settings import suggestion
 from finbench.tasks.file import Problem, TaskFile, includes, listed, merged, parse_all, read_with, yaml_files
@@ -155,6 +156,9 @@ def _build(files: Iterable[TaskFile]) -> None:
                 continue
             try:
                 _render(file)
+            except FinbenchError as error:  # it is about the rows
+                place = "dataset_kwargs" if "dataset_kwargs" in file.lines else "task"
+                file.blame(place, f"task {file.name!r}: {error}")
             except Exception as error:  # lm-eval and Jinja raise many kinds
                 first = next(iter(str(error).splitlines()), "")
                 file.blame("task", f"task {file.name!r} cannot be built: {type(error).__name__}: {first}")
@@ -177,6 +181,23 @@ def _render(file: TaskFile) -> None:
     from lm_eval.tasks import TaskManager
 
     (task,) = TaskManager(include_defaults=False).load([str(file.path)])["tasks"].values()
+    _check_listed(file, task)
     prompt = task.fewshot_context(task.eval_docs[0], task.config.num_fewshot or 0)
     if isinstance(prompt, str) and prompt != prompt.rstrip(" \t") and task.config.target_delimiter[:1].isspace():
         file.blame("doc_to_text", "the prompt ends in a space and `target_delimiter` adds another, so answers differ")
+
+
+def _check_listed(file: TaskFile, task: Any) -> None:
+    """Note metrics that our reading of answers gives and `metric_list` leaves out: lm-eval fails after scoring."""
+    from finbench.scoring.for_lm_eval import KIND_OF, OF_ALL_ROWS, name_in_lm_eval
+
+    kind = KIND_OF.get(task.config.process_results)
+    if kind is None or task.config.process_results.__module__ == "finbench.scoring.answers":
+        return
+    ratios = (*OF_ALL_ROWS, *kind.ratios) if kind.classes else kind.ratios
+    given = {name_in_lm_eval(name) for name in kind.metrics} | {f"{name}_stderr" for name in ratios} | {*ratios}
+    given |= {"recall_weighted"} if kind.classes else set()
+    named = {entry.get("metric") for entry in task.config.metric_list or () if isinstance(entry, dict)}
+    if missing := sorted(given - named):
+        place = "metric_list" if "metric_list" in file.lines else "task"
+        file.blame(place, f"metric_list lacks {', '.join(missing)}, which the answers are scored by")

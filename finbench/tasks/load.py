@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from finbench.errors import FinbenchError
 from finbench.paths import task_folders
 from finbench.settings import suggestion
+from finbench.tasks.prompting import PLAIN, Prompting
 
 if TYPE_CHECKING:
     from finbench.scoring.kinds.kind import Kind
@@ -82,16 +83,19 @@ def kind_of(name: str, task: Any) -> "Kind":
     return KIND_OF[config.process_results]
 
 
-def prompt_sha256(task: Any) -> str:
+def prompt_sha256(task: Any, prompting: Prompting = PLAIN) -> str:
     """Return a hash of all that shapes a task's prompts beside the rows: its templates, and its first row rendered.
 
-    The rendered prompt holds description, delimiters and the shot's text; the templates tell what other rows meet.
+    The rendered prompt holds description, delimiters and the shot's text; the templates tell what other rows meet. A
+    chat template is the base's, and in its hash.
     """
     task.set_fewshot_seed(SHOT_SEED)
     config, first = task.config, task.eval_docs[0]
     parts = {key: _plain(config[key]) for key in TEMPLATES}
     parts["clean"] = bool((config.metadata or {}).get("clean"))
-    parts["prompt"] = task.fewshot_context(first, config.num_fewshot or 0)
+    parts["prompt"] = task.fewshot_context(first, prompting.shots(task))
+    if prompting.shots(task) != (config.num_fewshot or 0) or prompting.chat_template:
+        parts["prompting"] = prompting.words()
     parts["choices"] = task.doc_to_choice(first) if config.doc_to_choice else None
     if first.get("settings"):
         parts["settings"] = first["settings"]

@@ -8,6 +8,7 @@ from typing import Any
 from finbench.data.perturb import NONE, check_dataset, key_of
 from finbench.errors import FinbenchError
 from finbench.records import Outcome, Row
+from finbench.tasks.prompting import PLAIN, Prompting
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,23 @@ class ScoredTask:
     prompt_sha256: str
     num_fewshot: int
     n_rows: int
+    prompting: Prompting = PLAIN
     perturb: str = NONE
     perturbed_share: float | None = None
 
     @cached_property
-    def requests(self) -> list[Any]:
-        """Return lm-eval's requests, rendered once."""
-        self.task.build_all_requests(limit=self.n_rows, rank=0, world_size=1)
-        return list(self.task.instances)
+    def _plain(self) -> list[Any]:
+        return self._rendered(None)
+
+    def requests(self, lm: Any) -> list[Any]:
+        """Return lm-eval's requests, rendered once for all models; with a chat template for each anew."""
+        return self._rendered(lm) if self.prompting.chat_template else self._plain
+
+    def _rendered(self, lm: Any) -> list[Any]:
+        from itertools import islice
+
+        docs = enumerate(islice(self.task.eval_docs, self.n_rows))
+        return [one for number, doc in docs for one in self.prompting.requests(self.task, doc, number, lm)]
 
     def score(self, lm: Any) -> list[Outcome]:
         """Return the outcome of every row by the given lm-eval model.
@@ -47,12 +57,13 @@ class ScoredTask:
         """
         from finbench.scoring.kinds import kind_called
 
-        requests = self.requests
+        requests = self.requests(lm)
         for request in requests:  # nothing of an earlier model may be read as this one's answer
             request.resps, request.filtered_resps = [], {}
         answers = getattr(lm, requests[0].request_type)(requests)
         for request, answer in zip(requests, answers, strict=True):
             request.resps.append(answer)
+        self.task._instances = requests
         self.task.apply_filters()
         read = kind_called(self.kind).read
         return [read(doc, results) for doc, results in _by_row(requests)]
@@ -70,7 +81,9 @@ def _by_row(requests: Iterable[Any]) -> list[tuple[Any, list[Any]]]:
     return found
 
 
-def scored_tasks(names: Sequence[str], limit: int | None, clean: bool) -> dict[str, ScoredTask]:
+def scored_tasks(
+    names: Sequence[str], limit: int | None, clean: bool, prompting: Prompting = PLAIN
+) -> dict[str, ScoredTask]:
     """Return the tasks of these names (groups stand for their tasks) with their rows, by name.
 
     Raises:
@@ -80,11 +93,11 @@ def scored_tasks(names: Sequence[str], limit: int | None, clean: bool) -> dict[s
     from finbench.tasks.load import load_tasks
 
     loaded = load_tasks(names, metadata={"clean": True} if clean else None)
-    return {name: _scored_task(name, task, limit) for name, task in loaded.items()}
+    return {name: _scored_task(name, task, limit, prompting) for name, task in loaded.items()}
 
 
 def with_perturbations(
-    names: Sequence[str], limit: int | None, clean: bool, perturb: Sequence[str]
+    names: Sequence[str], limit: int | None, clean: bool, perturb: Sequence[str], prompting: Prompting = PLAIN
 ) -> tuple[dict[str, dict[tuple[str, str], ScoredTask]], list[str]]:
     """Return for each name its scored tasks by task and perturbation, and in words which of them there are not.
 
@@ -92,7 +105,7 @@ def with_perturbations(
         FinbenchError: as `scored_tasks`.
 
     """
-    plain = {name: scored_tasks([name], limit, clean) for name in names}
+    plain = {name: scored_tasks([name], limit, clean, prompting) for name in names}
     found: dict[tuple[str, str], ScoredTask] = {}
     refused: dict[tuple[str, str], list[str]] = {}
     for name, task in {name: task for tasks in plain.values() for name, task in tasks.items()}.items():
@@ -126,7 +139,7 @@ def perturbed_task(plain: ScoredTask, kind: str, clean: bool) -> ScoredTask:
     return replace(plain, task=task, perturb=key_of(kind), perturbed_share=changed / plain.n_rows)
 
 
-def _scored_task(name: str, task: Any, limit: int | None) -> ScoredTask:
+def _scored_task(name: str, task: Any, limit: int | None, prompting: Prompting) -> ScoredTask:
     from finbench.data.load import load, rows_sha256
     from finbench.tasks.load import kind_of, prompt_sha256
 
@@ -144,9 +157,10 @@ def _scored_task(name: str, task: Any, limit: int | None) -> ScoredTask:
         version=str((config.metadata or {}).get("version", "")),
         source=rows.source,
         rows_sha256=rows_sha256(test),
-        prompt_sha256=prompt_sha256(task),
-        num_fewshot=int(config.num_fewshot or 0),
+        prompt_sha256=prompt_sha256(task, prompting),
+        num_fewshot=prompting.shots(task),
         n_rows=len(test),
+        prompting=prompting,
     )
 
 

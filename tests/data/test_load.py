@@ -62,8 +62,8 @@ def test_the_hash_depends_on_content_and_order() -> None:
 def test_lm_eval_gets_columns_choices_and_one_shot_of_train(name: str) -> None:
     tables = splits(name, version=1.0, pretrained="ignored")
     rows = load(name)
-    assert set(tables) == {"train", "test", "shot"} and len(tables["shot"]) == 1
-    assert tables["shot"][0]["id"] in {row.id for row in rows.splits["train"]}
+    assert set(tables) == {"train", "test", "shot"} and len(tables["shot"]) == 5
+    assert {*tables["shot"]["id"]} < {row.id for row in rows.splits["train"]}
     assert tables["test"][0]["choices"] == list(rows.labels)
     assert {"id", "text", "label", "answer", "question", "entity", "xml", "cluster"} <= set(tables["test"].column_names)
     assert rows.source == "sample"

@@ -21,6 +21,7 @@ LABELS = {
     "ner": ("location", "organization", "person"),
 }
 XBRL = ("xbrl_tags", "xbrl_values")
+FREE = ("xbrl_term", "formula", "financebench")
 THREE_OF_SEVEN = {
     "strong negative": "negative",
     "moderately negative": "negative",
@@ -49,7 +50,7 @@ def rows_of(task: str, split: str) -> list[Row]:
     return [as_row(record) for record in read_records(task) if record["split"] == split]
 
 
-@pytest.mark.parametrize("task", [*LABELS, *XBRL])
+@pytest.mark.parametrize("task", [*LABELS, *XBRL, *FREE])
 def test_records_are_rows_without_empty_fields(task: str) -> None:
     records = read_records(task)
     known = {field.name for field in fields(Row)} | EXTRA_KEYS
@@ -65,7 +66,7 @@ def test_records_are_rows_without_empty_fields(task: str) -> None:
     assert len(rows_of(task, "train")) >= 24 and len(rows_of(task, "test")) >= 16
 
 
-@pytest.mark.parametrize("task", [*LABELS, *XBRL])
+@pytest.mark.parametrize("task", [*LABELS, *XBRL, *FREE])
 def test_train_and_test_share_no_row_and_no_cluster(task: str) -> None:
     train, test = rows_of(task, "train"), rows_of(task, "test")
     pairs = [(row.text, row.question) for row in train + test]

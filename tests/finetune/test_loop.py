@@ -173,3 +173,12 @@ def test_a_batch_that_only_fills_up_changes_nothing(still: Path, tmp_path: Path)
             install(model)
         trainer.compute_loss(model, batch, num_items_in_batch=torch.tensor(3)).backward()
         assert all(weight.grad is None or not weight.grad.any() for weight in model.parameters())
+
+
+def test_of_equal_epochs_the_one_with_the_lower_loss_is_kept(still: Path, tmp_path: Path) -> None:
+    settings = ("validation_share=0.3", "best_by=accuracy", "max_steps=null", "epochs=3", "learning_rate=1.0e-4")
+    trained = run(still, tmp_path / "tied", *settings)
+    seen = [entry for entry in trained.history if "eval_loss" in entry]
+    assert len({entry["eval_accuracy"] for entry in seen}) == 1, "the epochs were to be equal"
+    assert trained.metrics["loss"] == pytest.approx(min(entry["eval_loss"] for entry in seen), abs=1e-9)
+    assert seen[0]["eval_loss"] > trained.metrics["loss"] and "best" not in trained.metrics

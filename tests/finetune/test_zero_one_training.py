@@ -152,7 +152,7 @@ def test_keys_are_refused_by_name() -> None:
         (["optimizer=zero_one_adam", "precision=float16"], "optimizer cannot go with precision float16"),
         (["optimizer=zero_one_adam", "sync_interval_most=0"], "sync_interval_most must be 1 or more"),
         (["variance_kappa=4"], "variance_kappa is a setting of optimizer zero_one_adam"),
-        (["optimizer=zero_one"], "optimizer cannot be 'zero_one'; it takes adamw, zero_one_adam"),
+        (["optimizer=zero_one"], "optimizer is 'zero_one'; choose one of adamw, zero_one_adam"),
     ):
         with pytest.raises(FinbenchError, match=message):
             read_recipe(DEFAULTS, [*named, *settings])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from finbench.cells.key import SCHEMA_VERSION
 from finbench.cells.store import path_of, read_cells
 from finbench.cli import main
 from finbench.runs.bases import loaded
@@ -134,7 +135,7 @@ def test_another_tokenizer_is_another_cell(work: Path) -> None:
         lambda path: path.write_text(path.read_text()[:200]),
         lambda path: path.write_text(""),
         lambda path: path.with_suffix(".parquet").unlink(),
-        lambda path: path.write_text(path.read_text().replace('"schema_version": 4', '"schema_version": 99')),
+        lambda path: path.write_text(path.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99')),
         lambda path: path.write_text(path.read_text().replace('"n_rows": 6', '"n_rows": 5')),
     ],
     ids=["cut", "empty", "no outcomes", "newer", "edited"],

@@ -62,7 +62,7 @@ def test_perturbed_texts_are_cells_of_their_own(
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [("[none, loud]", "choose among none, lower"), ("lower", "a list of names"), ("[]", "perturb is empty")],
+    [("[none, loud]", "choose among none, lower"), ("7", "a list, each a text"), ("[]", "perturb is empty")],
 )
 def test_what_a_matrix_cannot_ask_for(given: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "matrix.yaml").write_text(MATRIX.format(base="gpt2", perturb=given))

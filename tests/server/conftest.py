@@ -17,7 +17,7 @@ from tests import forked
 RECIPE = """
 base: {base}
 task_type: {task_type}
-tasks: [fin_fpb]
+tasks: [{task}]
 validation_share: 0.4
 epochs: 4
 batch_size: 4
@@ -34,14 +34,14 @@ class Served:
     process: forked.Started | subprocess.Popen[str]
 
 
-def trained(folder: Path, base: Path, task_type: str, modules: str) -> Path:
+def trained(folder: Path, base: Path, task_type: str, modules: str, task: str = "fin_fpb") -> Path:
     """Train a small LoRA adapter on the bundled rows; return its folder."""
     from finetune.card import describe
     from finetune.recipe import read_recipe
     from finetune.train import train
 
     path = folder / "recipe.yaml"
-    path.write_text(RECIPE.format(base=base, task_type=task_type, modules=modules))
+    path.write_text(RECIPE.format(base=base, task_type=task_type, modules=modules, task=task))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FINBENCH_DATA", "sample")
         recipe = read_recipe(path)

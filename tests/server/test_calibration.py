@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from finbench.cli import main
 from finbench.predict import calibration
 from finbench.predict.predictor import Predictor
 from tests import forked
+from tests.server.conftest import trained
 
 
 def test_error_of_a_case_worked_out_by_hand() -> None:
@@ -43,12 +45,28 @@ def test_rows_that_have_changed_since_the_training_are_not_called_held_out(
     assert not (own / calibration.FILE).exists()
 
 
-def test_the_command_fits_on_held_out_rows_and_the_predictor_uses_it(bert: Path, adapter: Path, tmp_path: Path) -> None:
+def test_ten_rows_are_too_few_to_fit_on(bert: Path, adapter: Path, tmp_path: Path) -> None:
     own = shutil.copytree(adapter, tmp_path / "own")
+    done = forked.run([sys.executable, "-m", "finbench", "calibrate", "--base", str(bert), "--adapter", str(own)])
+    assert done.returncode == 2 and "a temperature is fitted on 20 or more" in done.stderr
+    assert not (own / calibration.FILE).exists()
+
+
+def test_the_command_fits_on_held_out_rows_and_the_predictor_uses_it(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = (
+        f"the profit of company {n} {'rose' if n % 2 else 'fell'} in quarter {n % 4},{n % 3 > 0}\n" for n in range(120)
+    )
+    Path("news.csv").write_text("text,label\n" + "".join(rows))
+    assert main(["new-task", "mood", "news.csv"]) == 0
+    own = trained(tmp_path, bert, "classifier", "[query, value]", "mood")
     command = [sys.executable, "-m", "finbench", "calibrate", "--base", str(bert), "--adapter", str(own)]
     done = forked.run(command, check=True)
     stored = json.loads((own / calibration.FILE).read_text())
-    assert "held out of train" in done.stdout and 5 <= stored["rows"] <= 12
+    assert "held out of train" in done.stdout and stored["rows"] >= 20
+    assert stored["low"] <= stored["temperature"] <= stored["high"]
     assert (own / calibration.PICTURE).stat().st_size > 5000
     with_it, without = Predictor(str(bert), str(own)), Predictor(str(bert), str(own), calibrated=False)
     assert with_it.temperature == stored["temperature"] != without.temperature == 1

@@ -17,6 +17,7 @@ from finbench.predict import calibration
 from finbench.predict.predictor import Predictor
 from finbench.predict.prompt import Prompt, prompt_of, recorded
 from finbench.tasks.load import load_tasks
+from finbench.tasks.prompting import Prompting
 from tests import forked
 
 
@@ -146,7 +147,7 @@ def test_a_bases_own_head_needs_no_rows(bert: Path, tmp_path: Path, monkeypatch:
 def test_a_prompt_is_the_tasks_own() -> None:
     task = load_tasks(["fin_fpb"])["fin_fpb"]
     for shots in (0, 1):
-        prompt = prompt_of("fin_fpb", task, shots)
+        prompt = prompt_of("fin_fpb", task, Prompting(shots))
         for doc in list(task.eval_docs)[:5]:
             expected = task.construct_requests(doc, task.fewshot_context(doc, shots), metadata=("fin_fpb", 0, 1))
             assert [one.args for one in prompt.requests(doc["text"], 0)] == [one.args for one in expected]

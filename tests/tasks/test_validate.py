@@ -47,7 +47,7 @@ CASES = {
     "fewshot key": (GOOD + "fewshot_config: {samplr: first_n}\n", 6, "did you mean sampler"),
     "metric": (GOOD + "process_results: null\nmetric_list: [{metric: acurracy}]\n", 7, "unknown metric 'acurracy'"),
     "unknown field": (GOOD.replace("{{text}}", "{{txt}}"), 2, "cannot be built: UndefinedError: 'txt'"),
-    "unknown dataset": (GOOD.replace("fpb", "fbp"), 2, "no dataset is called 'fbp'"),
+    "unknown dataset": (GOOD.replace("fpb", "fbp"), 3, "no dataset is called 'fbp'"),
     "trailing space": (GOOD.replace("Answer:", "Answer: "), 4, "ends in a space"),
     "no task": ("doc_to_text: x\n", 1, "neither `task` nor `group`"),
     "unknown member": ("group: mine\ntask: [fin_fpb, fin_fbp]\n", 2, "unknown task 'fin_fbp', did you mean fin_fpb"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from finbench.hf.load import gguf_of
 from finbench.runs.matrix import Base, Matrix
 
 
@@ -12,8 +13,10 @@ def quantisation(bits: int | None) -> dict[str, Any]:
 
 def causal_settings(base: Base, matrix: Matrix) -> dict[str, Any]:
     """Return the arguments of lm-eval's types of language models."""
+    place, gguf = gguf_of(base.base)
     return {
-        "pretrained": base.base,
+        "pretrained": place,
+        **gguf,
         "revision": base.revision or "main",
         "trust_remote_code": base.trust_remote_code,
         "dtype": base.dtype,

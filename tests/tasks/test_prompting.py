@@ -1,0 +1,136 @@
+"""Shots, chat templates and system instructions: the same prompts in lm_eval, runs, training and prediction."""
+
+import json
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from finbench.cells.store import read_cells, read_outcomes
+from finbench.cli import main
+from finbench.errors import FinbenchError
+from finbench.tasks.load import load_tasks
+from finbench.tasks.prompting import Chat, Prompting
+from finetune.recipe import read_recipe
+from tests import forked
+
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}<{{ message['role'] }}>\n{{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>\n{% endif %}"
+)
+SYSTEM = "You label texts about companies."
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory: pytest.TempPathFactory, llama: Path) -> Path:
+    """Return a Llama whose tokenizer adds BOS and has a chat template that adds it too."""
+    folder = shutil.copytree(llama, tmp_path_factory.mktemp("talks") / "base")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)  # lm-eval cuts it to the tokenizer under peft=
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(folder)
+    return folder
+
+
+def evaluated(base: Path, model: str, out: Path, *flags: str) -> list[list[float]]:
+    """Return each row's log-likelihoods by plain lm_eval."""
+    arguments = f"pretrained={base}" + ("" if model == "hf-classifier" else ",dtype=float32")
+    command = [sys.executable, "-m", "lm_eval", "--model", model, "--model_args", arguments, "--tasks", "fin_fpb"]
+    command += ["--limit", "6", "--device", "cpu", "--log_samples", "--output_path", str(out), *flags]
+    forked.run(command, cwd=out.parent, check=True)
+    (log,) = out.rglob("samples_*.jsonl")
+    records = sorted(map(json.loads, log.read_text().splitlines()), key=lambda record: record["doc_id"])
+    return [[float(answer[0]) for answer in record["filtered_resps"]] for record in records]
+
+
+CASES = {
+    "0 shots": (("--num_fewshot", "0"), {"num_fewshot": 0}),
+    "3 shots": (("--num_fewshot", "3"), {"num_fewshot": 3}),
+    "chat": (("--apply_chat_template",), {"chat_template": True}),
+    "all": (
+        ("--apply_chat_template", "--num_fewshot", "5", "--system_instruction", SYSTEM),
+        {"chat_template": True, "num_fewshot": 5, "system_instruction": SYSTEM},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_hf_hf_fast_and_a_run_score_the_same_prompts(name: str, talks: Path, tmp_path: Path) -> None:
+    flags, keys = CASES[name]
+    stock = evaluated(talks, "hf", tmp_path / "hf", *flags)
+    fast = evaluated(talks, "hf-fast", tmp_path / "fast", *flags)
+    matrix = {"name": "m", "tasks": ["fin_fpb"], "limit": 6, "bases": [{"base": str(talks), "name": "toy"}], **keys}
+    (tmp_path / "m.yaml").write_text(json.dumps(matrix))
+    assert main(["run", str(tmp_path / "m.yaml"), "--cells", str(tmp_path / "cells")]) == 0
+    (cell,) = read_cells(tmp_path / "cells").results
+    ours = [outcome.scores for outcome in read_outcomes(tmp_path / "cells", cell.key)]
+    for row, other, third in zip(stock, fast, ours, strict=True):
+        assert other == pytest.approx(row, abs=1e-4) and third == pytest.approx(row, abs=1e-4)
+    assert cell.key.num_fewshot == keys.get("num_fewshot", 1) and cell.flags["prompting"]
+
+
+def test_a_classifier_takes_lm_evals_chat_flags(bert: Path, tmp_path: Path) -> None:
+    names = {0: "positive", 1: "negative", 2: "neutral"}
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(bert, id2label=names, num_labels=3)
+    model.save_pretrained(tmp_path / "own")
+    transformers.AutoTokenizer.from_pretrained(bert).save_pretrained(tmp_path / "own")
+    plain = evaluated(tmp_path / "own", "hf-classifier", tmp_path / "plain")
+    assert evaluated(tmp_path / "own", "hf-classifier", tmp_path / "chat", "--apply_chat_template") == plain
+
+
+def test_shots_are_balanced_pinned_and_no_test_rows() -> None:
+    task = load_tasks(["fin_fpb"])["fin_fpb"]
+    shots = list(task.fewshot_docs())
+    assert len(shots) == 5 and len({shot["cluster"] for shot in shots}) == 5
+    assert max(Counter(shot["label"] for shot in shots[:3]).values()) == 1
+    assert not {shot["text"] for shot in shots} & set(task.eval_docs["text"])
+    one, three = (Prompting(count).context(task, task.eval_docs[0], None) for count in (1, 3))
+    assert one == task.fewshot_context(task.eval_docs[0], 1) and three.startswith(one.partition("\n\n")[0])
+    with pytest.raises(FinbenchError, match="num_fewshot is 6; fin_fpb has 5"):
+        Prompting(6).context(task, task.eval_docs[0], None)
+
+
+def finetuned(talks: Path, folder: Path, *settings: str) -> Path:
+    (folder / "r.yaml").write_text(f"base: {talks}\ntasks: [fin_fpb]\nmax_steps: 2\nvalidation_share: 0.3\n")
+    assert main(["finetune", str(folder / "r.yaml"), *settings, "--output", str(folder / "adapter")]) == 0
+    return folder / "adapter"
+
+
+def test_an_adapter_is_scored_and_asked_as_it_was_trained(
+    talks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = finetuned(talks, tmp_path, "chat_template=true", "num_fewshot=2", f"system_instruction={SYSTEM}")
+    matrix: dict[str, Any] = {"name": "m", "tasks": ["fin_fpb"], "limit": 4}
+    matrix["bases"] = [{"base": str(talks), "adapters": [str(adapter)], "score_base": False}]
+    path = tmp_path / "m.yaml"
+    path.write_text(json.dumps(matrix))
+    assert main(["run", str(path), "--cells", str(tmp_path / "cells")]) != 0
+    said = capsys.readouterr()
+    assert "num_fewshot: 2" in said.out + said.err and "chat_template: true" in said.out + said.err
+    keys = {"num_fewshot": 2, "chat_template": True, "system_instruction": SYSTEM}
+    for more in (keys, {"other_prompts": True}):
+        path.write_text(json.dumps({**matrix, **more}))
+        assert main(["run", str(path), "--cells", str(tmp_path / "cells")]) == 0
+    trained = next(cell for cell in read_cells(tmp_path / "cells").results if cell.flags.get("prompting"))
+    scores = [outcome.scores for outcome in read_outcomes(tmp_path / "cells", trained.key)]
+
+    from finbench.predict.predictor import Predictor
+
+    task = load_tasks(["fin_fpb"])["fin_fpb"]
+    found = Predictor(str(talks), str(adapter)).logits([task.eval_docs[n]["text"] for n in range(4)])
+    assert found.tolist() == [pytest.approx(row, abs=1e-4) for row in scores]
+    lm = Chat(transformers.AutoTokenizer.from_pretrained(talks))
+    context = read_recipe(tmp_path / "r.yaml", ["chat_template=true"]).prompting.context(task, task.eval_docs[0], lm)
+    assert context.startswith("<s><user>\n") and context.endswith("<assistant>\n")
+
+
+def test_a_base_without_a_template_is_refused(llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "r.yaml").write_text(f"base: {llama}\ntasks: [fin_fpb]\nchat_template: true\n")
+    assert main(["finetune", str(tmp_path / "r.yaml"), "--output", str(tmp_path / "adapter")]) == 2
+    assert "has no chat template" in capsys.readouterr().err
