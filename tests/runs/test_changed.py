@@ -129,13 +129,16 @@ def test_another_tokenizer_is_another_cell(work: Path) -> None:
     assert first.key.base_sha256 != second.key.base_sha256 and first.weights_sha256 == second.weights_sha256
 
 
+NOW = f'"schema_version": {SCHEMA_VERSION}'
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         lambda path: path.write_text(path.read_text()[:200]),
         lambda path: path.write_text(""),
         lambda path: path.with_suffix(".parquet").unlink(),
-        lambda path: path.write_text(path.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99')),
+        lambda path: path.write_text(path.read_text().replace(NOW, NOW.replace(str(SCHEMA_VERSION), "99"))),
         lambda path: path.write_text(path.read_text().replace('"n_rows": 6', '"n_rows": 5')),
     ],
     ids=["cut", "empty", "no outcomes", "newer", "edited"],

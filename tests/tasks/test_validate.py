@@ -46,6 +46,7 @@ CASES = {
     "fewshot_indices": (GOOD + "fewshot_config:\n  fewshot_indices: [0]\n", 6, "`fewshot_indices` is ignored"),
     "fewshot key": (GOOD + "fewshot_config: {samplr: first_n}\n", 6, "did you mean sampler"),
     "metric": (GOOD + "process_results: null\nmetric_list: [{metric: acurracy}]\n", 7, "unknown metric 'acurracy'"),
+    "metrics left out": (GOOD + "metric_list: [{metric: acc, aggregation: mean}]\n", 6, "metric_list lacks f1_macro"),
     "unknown field": (GOOD.replace("{{text}}", "{{txt}}"), 2, "cannot be built: UndefinedError: 'txt'"),
     "unknown dataset": (GOOD.replace("fpb", "fbp"), 3, "no dataset is called 'fbp'"),
     "trailing space": (GOOD.replace("Answer:", "Answer: "), 4, "ends in a space"),
