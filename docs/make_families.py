@@ -1,0 +1,101 @@
+"""Writes docs/families.md from a walk over transformers' auto classes: `python docs/make_families.py WALK.jsonl`.
+
+Without a file it walks first (about half an hour on two cores): every family in small, each in a process of its own.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+PAGE = ROOT / "docs" / "families.md"
+KINDS = {"causal": "Language models", "classifier": "Classifiers"}
+
+
+def walk(methods: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the judgement of each family."""
+    from tests import families, forked
+
+    settings = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "FINBENCH_DATA": "sample"}
+    for kind in KINDS:
+        for name in families.types(kind):  # type: ignore[arg-type]
+            with tempfile.TemporaryDirectory() as folder:
+                environment = {**os.environ, **settings, "FINBENCH_HOME": f"{folder}/home"}
+                command = [sys.executable, "-m", "tests.families", kind, name, folder, *methods]
+                done = forked.run(command, cwd=ROOT, env=environment, timeout=900)
+            lines = [line for line in done.stdout.splitlines() if line.startswith("JUDGED ")]
+            found = json.loads(lines[-1].removeprefix("JUDGED ")) if lines else {"built": False, "why": "it crashed"}
+            yield {"kind": kind, "type": name, **found}
+
+
+def page(found: list[dict[str, Any]], release: str) -> str:
+    """Return the page's text."""
+    parts = [
+        "# Families",
+        "",
+        f"Every family of transformers {release}'s auto classes, built with two layers of 32 numbers and random weights:",
+        "how `hf-fast` scores it, and whether a LoRA on all its linear layers is trained, saved, loaded and scored. Written by",
+        "`docs/make_families.py`; the slow test `tests/test_families.py` walks them again.",
+        "",
+        "- **shared**: prefixes run once, log-likelihoods within 1e-4 of `hf`; **as hf**: without sharing, and why;",
+        "  **refused**: in one line; **not tried**: no small one could be built (it holds more than text, or needs settings of",
+        "  its own).",
+        "",
+    ]
+    for kind, title in KINDS.items():
+        rows = [one for one in found if one["kind"] == kind]
+        parts += [f"## {title}", "", *_summary(rows), "", "| family | scoring | LoRA |", "|---|---|---|"]
+        tried = [one for one in rows if one["built"] and not _scoring(one).startswith("untried")]
+        parts += [f"| {one['type']} | {_scoring(one)} | {_method(one)} |" for one in tried]
+        untried = [one["type"] for one in rows if one not in tried]
+        parts += ["", f"Not tried ({len(untried)}): {', '.join(untried)}.", ""]
+    return "\n".join(parts)
+
+
+def _summary(rows: Iterable[dict[str, Any]]) -> list[str]:
+    counts: dict[str, int] = {}
+    for one in rows:
+        key = _scoring(one).partition(":")[0] if one["built"] else "untried"
+        key = "not tried" if key == "untried" else key
+        counts[key] = counts.get(key, 0) + 1
+    return [", ".join(f"{count} {key}" for key, count in sorted(counts.items(), key=lambda pair: -pair[1])) + "."]
+
+
+def _scoring(one: dict[str, Any]) -> str:
+    said = re.sub("^plain: ", "as hf: ", one["scoring"])
+    return _short(said)
+
+
+def _method(one: dict[str, Any]) -> str:
+    said = one["methods"].get("lora", "–")
+    return _short(said.partition(" Name the layers")[0])
+
+
+def _short(text: str) -> str:
+    line = re.sub(r"/\S+", "…", " ".join(text.split())).replace("|", "\\|")
+    return line if len(line) <= 160 else f"{line[:157]}..."
+
+
+def main() -> int:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("walk", nargs="?", type=Path, help="judgements of an earlier walk, one JSON a line")
+    options = parser.parse_args()
+    import transformers
+
+    found = (
+        [json.loads(line) for line in options.walk.read_text().splitlines()] if options.walk else list(walk(["lora"]))
+    )
+    PAGE.write_text(page(found, transformers.__version__), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
