@@ -63,6 +63,17 @@ def test_pairs_are_tested_by_accuracy_and_by_f1(scored: Write, pages: Callable) 
     assert len([one for one in section.splitlines() if one.startswith("| toy")]) == 5  # three gains, two rivals
 
 
+def test_scores_stand_by_recipe_and_not_by_seed(scored: Write, pages: Callable) -> None:
+    for seed, right in enumerate((90, 96, 102)):
+        recipe = {"r": 8, "seed": seed}
+        scored("toy", f"lora_s{seed}", right, record={"method": "lora", "tasks": ["fin_fpb"], "recipe": recipe})
+    scored("toy", "other", 99, record={"method": "lora", "tasks": ["fin_fpb"], "recipe": {"r": 4, "seed": 0}})
+    found = pages()
+    assert "| toy + lora " in found["accuracy.md"] and "0.8000 ± 0.0500 (3)" in found["accuracy.md"]
+    assert "lora_s1" not in found["accuracy.md"] and "**0.8250**" in found["accuracy.md"]
+    assert all(f"lora_s{seed}" in found["task_fpb.md"] for seed in range(3))
+
+
 def test_seeds_of_a_recipe_are_one_line(scored: Write, pages: Callable) -> None:
     for seed, right in enumerate((84, 90, 96)):
         recipe = {"r": 8, "seed": seed, "base": f"models/{seed}"}

@@ -1,8 +1,9 @@
 """One metric, base beside adapters, then the published numbers: the pages of accuracy and of weighted F1."""
 
-from finbench.cells.key import Cell
 from finbench.leaderboard import published
-from finbench.leaderboard.table import CellTable, bases_without_head, matrix
+from finbench.leaderboard.markdown import SHOWN, markdown
+from finbench.leaderboard.seeds import Line, best_of, lines_of, shown
+from finbench.leaderboard.table import CellTable, bases_without_head, short, tasks_of
 from finbench.leaderboard.view import View
 
 
@@ -19,21 +20,28 @@ def f1_page(view: View) -> str:
 def _page(view: View, metric: str, name: str) -> str:
     def table(found: CellTable) -> str:
         kept = {place: cell for place, cell in found.items() if metric in cell.metrics}
-        values: dict[str, list[float]] = {}
-        for (_, task), cell in kept.items():
-            values.setdefault(task, []).append(cell.metrics[metric].value)
-        best = {task: max(scores) for task, scores in values.items() if max(scores) > min(scores)}
+        if not kept:
+            return "No task here has this metric."
+        tasks, lines = tasks_of(kept), lines_of(kept)
+        best = best_of(lines, kept, tasks, metric)
 
-        def shown(cell: Cell) -> str:
-            value = cell.metrics[metric]
-            number = f"**{value.value:.4f}**" if value.value == best.get(cell.key.task) else f"{value.value:.4f}"
-            error = f" ± {value.stderr:.4f}" if value.stderr is not None else ""
-            return number + error + (" †" if view.remarks(cell) else "")
+        def value(line: Line, task: str) -> str:
+            if not (cells := line.cells(kept, task)):
+                return "–"
+            number, text = shown(cells, metric)
+            known = " †" if any(view.remarks(cell) for cell in cells) else ""
+            bold, _, rest = text.partition(" ")
+            return (f"**{bold}**" if number == best.get(task) else bold) + (f" {rest}" if rest else "") + known
 
-        return matrix(kept, shown, bases_without_head(found)) if kept else "No task here has this metric."
+        rows = [[line.title, *(value(line, task) for task in tasks)] for line in lines]
+        rows += [[entry.title(), *["no head"] * len(tasks)] for entry in bases_without_head(found)]
+        rows.sort(key=lambda row: row[0])
+        return markdown(["model", *map(short, tasks)], rows[:SHOWN], len(rows))
 
     return (
-        f"# {name}\n\n{view.sections(table)}\n\nValue ± standard error, clustered where rows repeat. Bold is a "
+        f"# {name}\n\n{view.sections(table)}\n\nValue ± standard error, clustered where rows repeat; of adapters "
+        "that differ in their seed alone mean ± standard deviation (number of seeds), whose single scores stand on the "
+        "task's page. Bold is a "
         "task's highest number; whether it is shown to be the best, its task's page says. "
         "† marks a score with something to know before believing it: see its task's page.\n\n"
         f"## As published\n\n{published.reported_scores(metric)}"
