@@ -7,8 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 START, END = "<!-- tree -->\n```\n", "```\n<!-- /tree -->"
-COLUMN, WIDTH = 30, 120
-OTHERS = """tasks_yaml/                   one YAML a task, shared keys in the included _*.yaml, groups
+COLUMN, WIDTH = 30, 200
+OTHERS = """finetune/recipes/             one YAML a training; _default.yaml names every key
+finbench/cells/cell.schema.json, finbench/server/page/, finbench/starter/, finbench/data/sample/: data beside the code
+tasks_yaml/                   one YAML a task, shared keys in the included _*.yaml, groups
 leaderboards/                 generated pages; cells/ is what they are generated from
 tests/                        mirrors the above
 """
