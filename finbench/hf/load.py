@@ -113,7 +113,7 @@ def load_model(
 def forget_gguf(model: Any) -> None:
     """Have a model whose weights were read out of a GGUF file be the float model that it is now.
 
-    transformers (5.3 to 5.24) leaves `quantization_config`, `is_quantized`, `hf_quantizer`, `quantization_method` on it,
+    transformers (5.3 to 5.24) leaves `quantization_config`, `is_quantized`, `hf_quantizer`, `quantization_method` on it
     and neither saves nor trains it.
     """
     found = getattr(model.config, "quantization_config", None)

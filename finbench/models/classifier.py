@@ -18,6 +18,7 @@ from finbench.hf.padding import Side, filled_up, padding_side
 from finbench.hf.sharing import sharing_key
 from finbench.hf.wrapped import virtual_tokens
 from finbench.models.heads import NO_NAME, load_classifier, quantisation
+from finbench.models.loading import warn_of_cache
 from finbench.models.pair import row_of
 
 Text = tuple[str, ...]  # one text, or a pair
@@ -148,6 +149,11 @@ class ClassifierLM(LM):
             if text not in lengths:
                 lengths[text] = len(self._encode(text)["input_ids"])
             self._check_length(request, lengths[text])
+
+    def set_cache_hook(self, cache_hook: Any) -> None:
+        """Take the hook of `--use_cache`, and say what to know of it."""
+        super().set_cache_hook(cache_hook)
+        warn_of_cache(self)
 
     def chat_template(self, chat_template: bool | str = False) -> str:
         """Return none: no prompt is read."""

@@ -31,7 +31,7 @@ from finbench.hf.prompts import connect
 from finbench.hf.sharing import sharing_key, why_not
 from finbench.hf.wrapped import base_of, virtual_tokens
 from finbench.models.ids import KeptIds
-from finbench.models.loading import whole_checkpoints, window_of
+from finbench.models.loading import warn_of_cache, whole_checkpoints, window_of
 from finbench.models.pair import check_has_tokens, encode_pair, row_of
 
 logger = logging.getLogger(__name__)
@@ -129,6 +129,11 @@ class FastLM(HFLM):
         if kwargs.get("peft"):
             check_whole(self.model, read_adapter(kwargs["peft"]).path)
             connect(self.model)
+
+    def set_cache_hook(self, cache_hook: Any) -> None:
+        """Take the hook of `--use_cache`, and say what to know of it."""
+        super().set_cache_hook(cache_hook)
+        warn_of_cache(self)
 
     def tok_encode(
         self,

@@ -13,6 +13,7 @@ import transformers
 from finbench.cells.store import read_cells, read_outcomes
 from finbench.cli import main
 from finbench.errors import FinbenchError
+from finbench.paths import bundled_tasks
 from finbench.tasks.load import load_tasks
 from finbench.tasks.prompting import Chat, Prompting
 from finetune.recipe import read_recipe
@@ -22,6 +23,7 @@ TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<{{ message['role'] }}>\n{{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}<assistant>\n{% endif %}"
 )
+LM_EVAL = [sys.executable, "-m", "lm_eval", "--model"]
 SYSTEM = "You label texts about companies."
 
 
@@ -73,6 +75,62 @@ def test_hf_hf_fast_and_a_run_score_the_same_prompts(name: str, talks: Path, tmp
     for row, other, third in zip(stock, fast, ours, strict=True):
         assert other == pytest.approx(row, abs=1e-4) and third == pytest.approx(row, abs=1e-4)
     assert cell.key.num_fewshot == keys.get("num_fewshot", 1) and cell.flags["prompting"]
+
+
+FLAGS = {
+    "samples": ("fin_fpb", ("--samples", '{"fin_fpb": [0, 3, 5]}')),
+    "gen_kwargs": ("fin_fpb_gen", ("--limit", "4", "--gen_kwargs", "max_gen_toks=6")),
+    "predict_only": ("fin_fpb_gen", ("--limit", "4", "--predict_only")),
+    "a task of that name in a folder": ("fin_fpb", ("--limit", "4", "--include_path", "own")),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_lm_evals_other_flags_give_the_same_with_both(name: str, talks: Path, tmp_path: Path) -> None:
+    task, flags = FLAGS[name]
+    (tmp_path / "own").mkdir()
+    text = (bundled_tasks() / "fin_fpb.yaml").read_text().replace("of this news", "of this line")
+    (tmp_path / "own" / "fin_fpb.yaml").write_text(text.replace("_classify", f"{bundled_tasks()}/_classify"))
+    answers = {}
+    for model in ("hf", "hf-fast"):
+        command = [
+            sys.executable,
+            "-m",
+            "lm_eval",
+            "--model",
+            model,
+            "--model_args",
+            f"pretrained={talks},dtype=float32",
+        ]
+        command += ["--tasks", task, "--device", "cpu", "--log_samples", "--output_path", str(tmp_path / model)]
+        forked.run([*command, *flags], cwd=tmp_path, check=True)
+        (log,) = (tmp_path / model).rglob("samples_*.jsonl")
+        records = sorted(map(json.loads, log.read_text().splitlines()), key=lambda record: record["doc_id"])
+        assert ("of this line" in str(records[0]["arguments"])) == (name == "a task of that name in a folder")
+        answers[model] = [(record["doc_id"], record["filtered_resps"]) for record in records]
+    for (row, ours), (other, theirs) in zip(answers["hf-fast"], answers["hf"], strict=True):
+        assert row == other
+        if task == "fin_fpb":
+            ours, theirs = ([float(answer[0]) for answer in one] for one in (ours, theirs))
+        assert ours == (pytest.approx(theirs, abs=1e-4) if task == "fin_fpb" else theirs)
+
+
+def test_the_cache_of_lm_eval_is_warned_of(talks: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "lm_eval",
+        "--model",
+        "hf-fast",
+        "--model_args",
+        f"pretrained={talks}",
+        "--limit",
+        "2",
+    ]
+    done = forked.run(
+        [*command, "--tasks", "fin_fpb", "--device", "cpu", "--use_cache", "kept"], cwd=tmp_path, check=True
+    )
+    assert "keeps answers by prompt and not by model" in done.stdout + done.stderr
 
 
 def test_a_classifier_takes_lm_evals_chat_flags(bert: Path, tmp_path: Path) -> None:
