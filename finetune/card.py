@@ -94,7 +94,7 @@ def _prompts(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     lm = Chat(load_tokenizer(recipe.base, recipe.revision, recipe.trust_remote_code)) if recipe.chat_template else None
-    return prompts_of(tasks, recipe.prompting, recipe.clean, lm)
+    return prompts_of(tasks, recipe.prompting, recipe.clean, lm, classifier=recipe.task_type == "classifier")
 
 
 def _rows(recipe: Recipe) -> dict[str, dict[str, Any]]:

@@ -31,7 +31,8 @@ class Validation:
 
     def _of_task(self, name: str, docs: list[Any]) -> dict[str, float]:
         outcomes = outcomes_of(self.lm, self.tasks[name], docs, self.prompting)
-        labels = tuple(docs[0]["choices"])
+        choices: list[list[str]] = [doc["choices"] for doc in docs]
+        labels = tuple(sorted(choices, key=len)[-1])  # a row may have fewer options
         kind = kind_of(name, self.tasks[name])
         found = {metric: value.value for metric, value in summarise(outcomes, labels, kind.name).items()}
         if kind.output_type == "multiple_choice":

@@ -40,8 +40,10 @@ def from_4_to_5(record: Record) -> Record:
     labels = confusion.get("labels", []) if isinstance(confusion, dict) else []
     if isinstance(confusion, dict):
         kind = "label" if name.endswith("_gen") else "choice"
-    else:
+    elif "xbrl" in name:
         kind = "tag" if "tag" in name else "number"
+    else:  # imported without its samples
+        kind = "label" if name.endswith("_gen") else "choice"
     return {**record, "schema_version": 5, "kind": kind, "labels": labels}
 
 

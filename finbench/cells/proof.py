@@ -13,7 +13,6 @@ from finbench.errors import FinbenchError
 from finbench.scoring.kinds import kind_called
 
 EXACT = 1e-9
-EQUALITY = ("accuracy", "unparsed")
 # Resampled errors follow numpy's stream of random numbers, which a new version may change.
 RESAMPLED = 0.25
 LOWEST = {"mcc": -1.0}
@@ -99,7 +98,7 @@ def differing(record: Mapping[str, Any], content: bytes, thorough: bool = False)
         return
     if labels:
         yield from _other_classes(record, columns, labels)
-    elif kind_called(record["kind"]).metrics == EQUALITY:
+    elif not (kind_called(record["kind"]).measures or kind_called(record["kind"]).counts):
         yield from _other_shares(record, columns)
     else:
         yield from _other_answers(record, content)

@@ -28,6 +28,11 @@ def run(options: argparse.Namespace) -> int:
     adapter = read_adapter(options.adapter)
     calibration.check_folder(adapter.path)
     predictor = Predictor(options.base, options.adapter, calibrated=False, **model_options(options))
+    if predictor.kind != "choice":
+        raise FinbenchError(
+            f"task {predictor.task_name} is of kind {predictor.kind}; a temperature is fitted to shares of labels, "
+            "which a choice between them alone has."
+        )
     docs = _held_out(predictor.task_name, dict(adapter.record))
     logits = predictor.logits([doc["text"] for doc in docs])
     golds = np.array([predictor.labels.index(doc["label"]) for doc in docs])

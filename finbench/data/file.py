@@ -77,6 +77,10 @@ class FileOptions:
             raise FinbenchError("text names no column.")
         if twice := [name for name in self.labels if self.labels.count(name) > 1]:
             raise FinbenchError(f"labels names {twice[0]!r} twice.")
+        if self.split_seed < 0:
+            raise FinbenchError(f"split_seed is {self.split_seed}: a number from 0 is wanted.")
+        if self.kind == "labels" and NONE in (label.casefold() for label in self.labels):
+            raise FinbenchError(f"labels names {NONE!r}, which says that no label holds: leave it out.")
         if not 0 < self.test_share < 1:
             raise FinbenchError(f"test_share is {self.test_share}: between 0 and 1 is wanted.")
         for name in ("relative_tolerance", "absolute_tolerance"):
@@ -114,9 +118,10 @@ def read(given: Mapping[str, Any]) -> RowSet:
         dropped |= missing
     if not options.test:
         rows = splits["train"]
-        if len(rows) < 4:
+        if len(rows) < 4 or not 1 <= round(len(rows) * options.test_share) < len(rows):
             raise FinbenchError(
-                f"{options.train!r} has {len(rows)} usable rows; a quarter of at least 4 can be held out."
+                f"{options.train!r} has {len(rows)} usable rows; {options.test_share:g} of at least 4 can be held out, "
+                "if both parts keep a row."
             )
         in_train, in_test = quarter(len(rows), options.test_share, options.split_seed)
         splits = {"train": [rows[n] for n in in_train], "test": [rows[n] for n in in_test]}
@@ -131,7 +136,7 @@ def read(given: Mapping[str, Any]) -> RowSet:
 def _labels_of(options: FileOptions, classes: Mapping[str, str], splits: Splits) -> tuple[str, ...]:
     """Return the labels that answers are made of, none where they are not."""
     if options.kind == "multiple_choice":
-        most = max(len(row.options) for rows in splits.values() for row in rows)
+        most = max((len(row.options) for rows in splits.values() for row in rows), default=0)
         return tuple(LETTERS[:most])
     kind = kind_called(options.kind)
     if not (kind.classes or kind.by_label):
@@ -188,7 +193,10 @@ def _row(number: str, record: Mapping[str, str], options: FileOptions, place: st
     name = record[options.id] if options.id else number
     kind = kind_called(options.kind)
     if options.kind == "multiple_choice":
-        offered = tuple(cell for column in options.options if (cell := record[column]))
+        cells = [record[column] for column in options.options]
+        offered = tuple(cell for cell in cells if cell)
+        if any(cells[len(offered) :]):
+            raise FinbenchError(f"{place}: an option stands behind an empty one; fill the columns from the first.")
         letter = letter_of(answer, offered)
         if not letter or len(offered) < 2:
             raise FinbenchError(f"{place}: {answer!r} is no letter, number or text of its {len(offered)} options.")

@@ -7,9 +7,11 @@ else is left alone (None), so that a difference means that the published answer 
 import re
 from decimal import Decimal
 
-MONEY = r"\$\s?(?P<{name}>\d[\d,]*(?:\.\d+)?)(?!\s*(?:million|billion))"
+MONEY = r"\$\s?(?P<{name}>\d[\d,]*(?:\.\d+)?)(?![\d.,]*\d|\s*(?:thousand|million|billion|trillion|[kKmMbB]\b))"
 RATE = re.compile(r"(?P<rate>\d+(?:\.\d+)?)\s?%")
-YEARS = re.compile(r"(?P<years>\d+)[\s-]years?|(?:years?|\(t\)|\(n\)):?\s*(?P<after>\d+)\b", re.IGNORECASE)
+YEARS = re.compile(
+    r"(?<![\d.,])(?P<years>\d+)[\s-]years?|(?:years?|\(t\)|\(n\)):?\s*(?P<after>\d+)\b(?!\.\d)", re.IGNORECASE
+)
 AMOUNT = re.compile(MONEY.format(name="amount"))
 OUTLAY = re.compile(
     rf"(?:upfront|initial)\s+(?:cost|investment|outlay|payment)\s+of\s+{MONEY.format(name='outlay')}", re.IGNORECASE

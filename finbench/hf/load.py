@@ -155,6 +155,8 @@ class Complete:
             FinbenchError: its weights are not all there.
 
         """
+        if (Path(base) / "adapter_config.json").is_file():  # refused next; transformers 5.3 tells nothing of it
+            return self.auto_class.from_pretrained(base, *args, **options)
         model, info = self.auto_class.from_pretrained(base, *args, output_loading_info=True, **options)
         check_complete(lacking(info), base)
         return model

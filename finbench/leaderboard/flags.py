@@ -61,6 +61,11 @@ def _prompted_otherwise(cell: Cell) -> list[str]:
     shots = recipe.get("num_fewshot")
     if shots is not None and shots != cell.key.num_fewshot and not cell.key.engine.startswith("hf-classifier"):
         found.append(f"trained with {shots} shots, scored with {cell.key.num_fewshot}")
+    talked, talks = bool(recipe.get("chat_template")), "chat_template" in str(cell.flags.get("prompting") or "")
+    if recipe and talked != talks and not cell.key.engine.startswith("hf-classifier"):
+        found.append(
+            f"trained {'with' if talked else 'without'} a chat template, scored {'with' if talks else 'without'} one"
+        )
     if recipe and bool(recipe.get("clean")) != cell.key.clean:
         then, now = ("cleaned", "plain") if recipe.get("clean") else ("plain", "cleaned")
         found.append(f"trained on {then} texts, scored on {now} ones")

@@ -1,13 +1,15 @@
 """Entries that differ in their seed alone stand as one: a line a recipe, opened to its seeds on a task's page."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os.path import commonprefix
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import stats
 from finbench.leaderboard.table import CellTable, Entry
 from finbench.leaderboard.training import recipe_of, recipe_without_seed
+
+SEED = re.compile(r"[_-]?(?:s|seed)?[_-]?\d+$")  # ends the name of an adapter that is one of several seeds
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def _shared(entry: Entry, cell: Cell) -> tuple[str, ...]:
 def _title(entries: list[Entry]) -> str:
     if len(entries) == 1:
         return entries[0].title()
-    name = commonprefix([entry.adapter for entry in entries]).removesuffix("s").rstrip("_-") or "several seeds"
+    names = {SEED.sub("", entry.adapter) for entry in entries}
+    name = names.pop() if len(names) == 1 else f"{entries[0].adapter} and {len(entries) - 1} more"
     return entries[0]._replace(adapter=name).title()
 
 

@@ -69,6 +69,7 @@ class Predictor:
             labels = made.labels if made is not None and made.labels else self.lm.class_names()
             prompt = for_classifier(_chosen(made, task), labels)
         self._prompt, self.task_name, self.labels = prompt, prompt.task, prompt.labels
+        self.kind = prompt.kind
         self.temperature = read_temperature(made.path, made.sha256, self.task_name) if made and calibrated else 1.0
         lines = [f"{label}. {label}" for label in self.labels] if prompt.kind == "multiple_choice" else []
         probe = "\n".join(["A text that shows at once whether model and task go together.", *lines])

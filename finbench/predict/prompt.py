@@ -46,7 +46,9 @@ class Prompt:
         if self.clean:
             from finbench.data.clean import clean_text
 
-            text = clean_text(text)
+            lines = text.splitlines(keepends=True)
+            kept = "".join(lines[-len(self.labels) :]) if self.kind == "multiple_choice" else ""  # options stay
+            text = clean_text(text.removesuffix(kept)) + ("\n" if kept else "") + kept
         doc = self.doc(text)
         context = self.before + text + self.after
         if self.until:
@@ -69,8 +71,10 @@ class Prompt:
         return {"id": "text", "text": text, "classifier_text": [text], "choices": choices, "settings": self.settings}
 
 
-def prompt_of(name: str, task: Any, prompting: Prompting = PLAIN, clean: bool = False, lm: Any = None) -> Prompt:
-    """Return a task's prompt, made as `prompting` says; `lm` gives a chat template.
+def prompt_of(
+    name: str, task: Any, prompting: Prompting = PLAIN, clean: bool = False, lm: Any = None, classifier: bool = False
+) -> Prompt:
+    """Return a task's prompt, made as `prompting` says; `lm` gives a chat template, a `classifier` reads a text alone.
 
     Raises:
         FinbenchError: the task asks about more than a text, or its prompt does more than put the text in its place.
@@ -79,7 +83,9 @@ def prompt_of(name: str, task: Any, prompting: Prompting = PLAIN, clean: bool = 
     from finbench.tasks.load import SHOT_SEED, kind_of
 
     kind, doc = kind_of(name, task), dict(task.eval_docs[0])
-    if doc.get("entity") or doc.get("xml"):
+    pair = len(doc.get("classifier_text") or [""]) > 1
+    own = task.config.dataset_kwargs["dataset"] == "file"  # whose text holds all its columns
+    if doc.get("entity") or doc.get("xml") or (pair and (classifier or not own)):
         raise _more_than_a_text(name)
 
     def context(text: str) -> str:
@@ -115,13 +121,13 @@ def _after_options(name: str, after: str, options: Sequence[str]) -> str:
 
 
 def prompts_of(
-    tasks: Mapping[str, Any], prompting: Prompting, clean: bool, lm: Any = None
+    tasks: Mapping[str, Any], prompting: Prompting, clean: bool, lm: Any = None, classifier: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Return the prompts by task as they are recorded beside an adapter, without those of tasks that have none."""
     found = {}
     for name, task in tasks.items():
         try:
-            found[name] = asdict(prompt_of(name, task, prompting, clean, lm))
+            found[name] = asdict(prompt_of(name, task, prompting, clean, lm, classifier))
         except FinbenchError:
             continue
     return found

@@ -2,23 +2,23 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from finbench.cells.key import ENGINE_VERSION, Cell, CellKey
 from finbench.cells.store import has_failed, is_done, path_of, problem, read_cells
 from finbench.cells.upkeep import state_of
 from finbench.errors import FinbenchError
 from finbench.runs.matrix import Base, Matrix, prompting_of
+from finbench.tasks.prompting import Prompting
 from finbench.tasks.requests import ScoredTask, with_perturbations
 
 if TYPE_CHECKING:
     from finbench.adapters.folder import Adapter
 
-PROMPTS = ("num_fewshot", "chat_template", "system_instruction", "clean")
 Redo = Literal["missing", "failed", "all"]
 
 
@@ -156,7 +156,7 @@ class _Planner:
         for given in base.adapters:
             try:
                 adapter = _fitting(given, base)
-                _check_prompts(adapter, self.matrix)
+                _check_prompts(adapter, self.matrix, tasks)
             except FinbenchError as error:
                 self.problems.append(f"{base.name} + {given}: {error}")
                 continue
@@ -216,20 +216,30 @@ def _fitting(given: str, base: Base) -> "Adapter":
     return adapter
 
 
-def _check_prompts(adapter: "Adapter", matrix: Matrix) -> None:
+def _check_prompts(adapter: "Adapter", matrix: Matrix, tasks: Sequence[ScoredTask]) -> None:
     """Refuse an adapter that was trained with other prompts than the matrix's, unless it says that it wants them."""
     recipe = adapter.record.get("recipe")
     if matrix.other_prompts or not isinstance(recipe, Mapping):
         return
-    asked = {name: getattr(matrix, name) for name in PROMPTS}
-    then = {name: recipe.get(name, value if name == "num_fewshot" else type(value)()) for name, value in asked.items()}
-    if adapter.task_type == "SEQ_CLS":  # it reads a text without a prompt
-        asked, then = {"clean": asked["clean"]}, {"clean": then["clean"]}
-    if other := [f"{name}: {json.dumps(then[name])}" for name in asked if then[name] != asked[name]]:
+    clean = bool(recipe.get("clean"))
+    other = [] if clean == matrix.clean else [f"clean: {json.dumps(clean)}"]
+    if adapter.task_type != "SEQ_CLS":  # which reads a text without a prompt
+        other += _other_prompts(recipe, matrix, tasks)
+    if other:
         raise FinbenchError(
             f"it was trained with {', '.join(other)}, which the matrix has otherwise. Say so in the matrix, or "
             "other_prompts: true to score it with prompts that it was not trained with."
         )
+
+
+def _other_prompts(recipe: Mapping[str, Any], matrix: Matrix, tasks: Sequence[ScoredTask]) -> Iterator[str]:
+    system = recipe.get("system_instruction") or ""
+    then = Prompting(recipe.get("num_fewshot"), bool(recipe.get("chat_template")), system)
+    if any(then.shots(task.task) != task.num_fewshot for task in tasks):
+        yield f"num_fewshot: {json.dumps(then.num_fewshot)}"
+    for name in ("chat_template", "system_instruction"):
+        if getattr(then, name) != getattr(matrix, name):
+            yield f"{name}: {json.dumps(getattr(then, name))}"
 
 
 def _own_labels(base: Base) -> tuple[str, ...] | None:

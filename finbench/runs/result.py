@@ -116,7 +116,7 @@ def _flags(planned: PlannedCell, base: Base, without_head: bool, not_shared: str
 
 def _prompted(planned: PlannedCell, base: Base) -> dict[str, Any]:
     """Return how prompts were made otherwise than the task has them; nothing where they were not."""
-    if base.model == "hf-classifier" or not (words := planned.task.prompting.words()):
+    if base.model == "hf-classifier" or not (words := planned.task.prompting.words(planned.task.task)):
         return {}
     return {"prompting": ", ".join(words)}
 

@@ -133,7 +133,7 @@ def _value(name: str, items: Sequence[Any]) -> float:
     if isinstance(items[0], Counted):
         return ratio_of(name, [item.outcome for item in items], items[0].kind, items[0].labels)
     golds, predictions, _, labels = zip(*items, strict=True)
-    return float(METRICS[name](confusion(golds, predictions, labels[0])))
+    return float(METRICS[name](confusion(golds, predictions, max(labels, key=len))))
 
 
 def _stderr(name: str, items: Sequence[Any]) -> float | str:
@@ -141,7 +141,7 @@ def _stderr(name: str, items: Sequence[Any]) -> float | str:
         error = spread_of(name, [item.outcome for item in items], items[0].kind, items[0].labels)
     else:
         outcomes = [Outcome("", item[2], item[0], item[1]) for item in items]
-        error = bootstrapped(name, outcomes, items[0][3])
+        error = bootstrapped(name, outcomes, max((item[3] for item in items), key=len))
     return "N/A" if error is None else error
 
 

@@ -37,7 +37,7 @@ def labels_in(text: str, labels: Sequence[str], none: str = "none") -> tuple[str
     if found:
         return tuple(label for label in labels if label in found)
     words = plain(first_line(text)).strip(" .\"'")
-    return () if denies or words == none else None
+    return () if words == none and not denies else None
 
 
 def _named(text: str, labels: Sequence[str]) -> tuple[list[str], bool]:

@@ -190,10 +190,12 @@ def _render(file: TaskFile) -> None:
 def _check_listed(file: TaskFile, task: Any) -> None:
     """Note metrics that our reading of answers gives and `metric_list` leaves out: lm-eval fails after scoring."""
     from finbench.scoring.for_lm_eval import KIND_OF, OF_ALL_ROWS, name_in_lm_eval
+    from finbench.tasks.load import kind_of
 
     kind = KIND_OF.get(task.config.process_results)
     if kind is None or task.config.process_results.__module__ == "finbench.scoring.answers":
         return
+    kind_of(file.name, task)  # refuses rows of another kind
     ratios = (*OF_ALL_ROWS, *kind.ratios) if kind.classes else kind.ratios
     given = {name_in_lm_eval(name) for name in kind.metrics} | {f"{name}_stderr" for name in ratios} | {*ratios}
     given |= {"recall_weighted"} if kind.classes else set()

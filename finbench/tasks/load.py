@@ -80,7 +80,14 @@ def kind_of(name: str, task: Any) -> "Kind":
             f"`dataset_kwargs.dataset`. There are rules for the kinds {', '.join(KINDS)}; `finbench new-task --kind` "
             "writes a task of one of them, and lm_eval scores the others."
         )
-    return KIND_OF[config.process_results]
+    kind, rows = KIND_OF[config.process_results], config.dataset_kwargs
+    said = str(rows.get("kind", "choice")) if rows["dataset"] == "file" else kind.name
+    if said != kind.name and {said, kind.name} != {"choice", "label"}:  # which have the same rows
+        raise FinbenchError(
+            f"task {name!r} has rows of kind {said!r} among its dataset_kwargs, and process_results that reads kind "
+            f"{kind.name!r}: `finbench new-task --kind` writes both alike."
+        )
+    return kind
 
 
 def prompt_sha256(task: Any, prompting: Prompting = PLAIN) -> str:
@@ -94,8 +101,8 @@ def prompt_sha256(task: Any, prompting: Prompting = PLAIN) -> str:
     parts = {key: _plain(config[key]) for key in TEMPLATES}
     parts["clean"] = bool((config.metadata or {}).get("clean"))
     parts["prompt"] = task.fewshot_context(first, prompting.shots(task))
-    if prompting.shots(task) != (config.num_fewshot or 0) or prompting.chat_template:
-        parts["prompting"] = prompting.words()
+    if words := prompting.words(task):
+        parts["prompting"] = words
     parts["choices"] = task.doc_to_choice(first) if config.doc_to_choice else None
     if first.get("settings"):
         parts["settings"] = first["settings"]

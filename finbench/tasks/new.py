@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from finbench.errors import FinbenchError
 from finbench.paths import bundled_tasks
 from finbench.records import RowSet
 from finbench.scoring.kinds import KINDS, kind_called
+from finbench.scoring.kinds.multiple_choice import LETTERS
 
 # More classes than this are a column of something else, such as the text.
 MOST_CLASSES = 50
 SHARED = {"choice": ("_classify",), "label": ("_classify", "_generate_label")}  # beside _base; others have their own
-LETTERED = "{% for option in options %}{{ 'ABCDEFGHIJ'[loop.index0] }}. {{ option }}\n{% endfor %}"
-TEXT = "{text}"
+LETTERED = f"{{% for option in options %}}{{{{ '{LETTERS}'[loop.index0] }}}}. {{{{ option }}}}\n{{% endfor %}}"
+TEXT, OPTIONS = "{text}", "{options}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ def write_task(task: NewTask, folder: Path) -> tuple[Path, RowSet]:
             f"column {task.rows.label!r} of {task.rows.train!r} holds {len(rows.labels)} different values; name the "
             "column of classes with --label, or choose another --kind."
         )
+    read = kind_called(task.rows.kind).settings
+    if unread := [name for name in KINDS["number"].settings if name not in read and name in _given(task.rows)]:
+        raise FinbenchError(f"{', '.join(unread)} is a setting of kind number, and these answers are {task.rows.kind}.")
     pick_shot(rows)  # refuses rows of which no shot can be taken
     text = render(task, rows.labels)
     try:
@@ -115,10 +120,7 @@ def _prompt(task: NewTask, labels: tuple[str, ...]) -> str:
     """Return the template of a prompt. To a user's own instruction only the labels are added."""
     options = LETTERED if task.rows.options else ""
     if task.prompt:
-        before, found, after = task.prompt.partition(TEXT)
-        if not found:
-            raise FinbenchError(f"--prompt {task.prompt!r} does not say where the text goes: write {TEXT} there.")
-        return f"{_literal(before)}{{{{text}}}}{_literal(after)}".replace("{options}", options)
+        return _placed(task.prompt, [(TEXT, "{{text}}"), *([(OPTIONS, options)] if options else [])])
     kind, own = kind_called(task.rows.kind), task.instruction.strip()
     instruction = own or kind.asks
     if (kind.classes or kind.by_label) and not options:
@@ -127,6 +129,18 @@ def _prompt(task: NewTask, labels: tuple[str, ...]) -> str:
         named = all(label.casefold() in own.casefold() for label in labels)
         instruction += "" if own and named else f" {among}" if own else f" {choose}{among}."
     return f"Instruction: {_literal(instruction)}\nInput: {{{{text}}}}\n{options}Answer:"
+
+
+def _placed(prompt: str, wanted: Sequence[tuple[str, str]]) -> str:
+    """Return a user's prompt as a template: what stands for text and options in its place, all else to the letter."""
+    if not wanted:
+        return _literal(prompt)
+    (mark, template), *rest = wanted
+    before, found, after = prompt.partition(mark)
+    if not found or (rest and rest[0][0] in before):
+        places = f"{mark} where it goes" + (f", and {rest[0][0]} behind it" if rest else "")
+        raise FinbenchError(f"--prompt {prompt!r} does not say where the parts go: write {places}.")
+    return f"{_literal(before)}{template}{_placed(after, rest)}"
 
 
 def _quoted(value: object) -> str:
@@ -173,7 +187,8 @@ def kind_of_column(options: FileOptions) -> str:
     for name in ("tag", "spans"):
         if cells and all(not KINDS[name].gold(cell, {}) for cell in cells) and any(":" in cell for cell in cells):
             return name
-    if cells and not few and all(not KINDS["number"].gold(cell, {}) for cell in cells):
+    settings = {"point": options.point, "percent": options.percent}
+    if cells and not few and all(not KINDS["number"].gold(cell, settings) for cell in cells):
         return "number"
     parts = {part.strip() for cell in cells for part in re.split("[;|]", cell)}
     if any(re.search("[;|]", cell) for cell in cells) and len(parts) <= MOST_CLASSES:

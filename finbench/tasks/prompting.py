@@ -55,13 +55,11 @@ class Prompting:
         """Return what stands between a prompt and its answer: in a conversation the template's own."""
         return "" if self.chat_template else str(task.config.target_delimiter)
 
-    def words(self) -> list[str]:
+    def words(self, task: Any) -> list[str]:
         """Return what differs from the task's YAML, for people and for a hash; [] where nothing does."""
-        return [
-            f"{name}={value!r}"
-            for name, value in asdict(self).items()
-            if value not in (None, "") and value is not False
-        ]
+        shots = self.shots(task)
+        said = {**asdict(self), "num_fewshot": shots if shots != int(task.config.num_fewshot or 0) else None}
+        return [f"{name}={value!r}" for name, value in said.items() if value not in (None, "") and value is not False]
 
     def _chat(self, lm: Any) -> Mapping[str, Any]:
         system = {"system_instruction": self.system_instruction} if self.system_instruction else {}

@@ -1,7 +1,7 @@
 """A task as a run scores it: its rows and prompts, hashed for the key, and its requests, built once for all models."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,14 +33,20 @@ class ScoredTask:
     prompting: Prompting = PLAIN
     perturb: str = NONE
     perturbed_share: float | None = None
+    _of_model: list[Any] = field(default_factory=list, compare=False, repr=False)
 
     @cached_property
     def _plain(self) -> list[Any]:
         return self._rendered(None)
 
     def requests(self, lm: Any) -> list[Any]:
-        """Return lm-eval's requests, rendered once for all models; with a chat template for each anew."""
-        return self._rendered(lm) if self.prompting.chat_template else self._plain
+        """Return lm-eval's requests, rendered once for all models, or with a chat template for each."""
+        if not self.prompting.chat_template:
+            return self._plain
+        if self._of_model[:1] != [id(lm)]:  # the last model's are kept: they are rendered before the clock starts
+            self._of_model[:] = [id(lm), self._rendered(lm)]
+        found: list[Any] = self._of_model[1]
+        return found
 
     def _rendered(self, lm: Any) -> list[Any]:
         from itertools import islice

@@ -25,6 +25,9 @@ SIMPLE = "Use formula Simple Interest to answer the question. Formula: I = Prt. 
         (NPV + "$3,500 every month for 5 years at 8%.", None),
         (NPV + "An upfront cost, then $3,500 annually for 5 years at 8%.", None),
         (NPV + "$3 million annually for 5 years at 8%.", None),
+        (SIMPLE + "What interest do $50 million bear at 4% after 3 years?", None),
+        (SIMPLE + "What interest do $1,000 bear at 4% after 2.5 years?", None),
+        (SIMPLE + "What interest do $1.5k bear at 4% after 2 years?", None),
         ("What is the NPV of $3,500 a year for 5 years at 8%?", None),
     ],
 )

@@ -46,12 +46,15 @@ def test_no_text_is_kept(kind: str, bert: Path, adapter: Path, gpt2: Path, causa
     base, folder = (bert, adapter) if kind == "classifier" else (gpt2, causal_adapter)
     predictor = Predictor(str(base), str(folder))
     secret = "".join(["q", "zx", kind, "w"])  # its parts alone stand in this file
-    texts = [f"{secret} sold {number} plants." for number in range(4)] + [f"{secret} " * 2000]
-    answers = predictor.predict_each(texts)
+
+    def texts() -> list[str]:
+        return [f"{secret} sold {number} plants." for number in range(4)] + [f"{secret} " * 2000]
+
+    answers = predictor.predict_each(texts())
     assert [isinstance(one, FinbenchError) for one in answers] == [False] * 4 + [True]
-    predictor.predict_each([texts[-1]])
-    del texts
-    assert [one for one in holding(secret) if one != secret] == []
+    assert [one for one in holding(secret) if one != secret] == [], "kept after texts that were answered"
+    predictor.predict_each(texts()[-1:])
+    assert [one for one in holding(secret) if one != secret] == [], "kept after one that was not"
 
 
 class Counting:

@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,90 @@ def test_a_kind_that_there_is_not_is_met_with_those_that_there_are(
     assert main(["run", "matrix.yaml"]) == 2
     said = capsys.readouterr().err
     assert all(name in said for name in ("ranking", *KINDS)) and said.count("\n") == 1
+
+
+def written(columns: str, *rows: str) -> None:
+    Path("rows.csv").write_text("\n".join([columns, *rows]) + "\n")
+
+
+def test_answers_within_the_tolerance_are_right_in_cells_and_on_boards(tmp_path: Path) -> None:
+    """A cell of near answers is proved by what its rows are worth, not by equality."""
+    from finbench.cells.outcomes import write_outcomes
+    from finbench.cells.proof import differing
+    from finbench.scoring.kinds.summary import summarise
+
+    settings = json.dumps({"absolute_tolerance": 0.01})
+    docs = [{"id": str(n), "cluster": str(n), "answer": "12.34", "settings": settings, "choices": []} for n in range(4)]
+    said = ("12.345", "12.34", "12.36", "none")
+    outcomes = [KINDS["number"].read(doc, [text]) for doc, text in zip(docs, said, strict=True)]
+    assert [outcome.scores for outcome in outcomes] == [(1.0,), (1.0,), (0.0,), (0.0,)]
+    metrics = summarise(outcomes, (), "number")
+    assert metrics["accuracy"].value == 0.5 and metrics["unparsed"].value == 0.25
+    write_outcomes(tmp_path / "o.parquet", outcomes, hashed=True)
+    record: dict[str, Any] = {"n_rows": 4, "n_clusters": 4, "kind": "number", "labels": [], "confusion": None}
+    record["metrics"] = {name: {"value": one.value, "stderr": one.stderr} for name, one in metrics.items()}
+    content = (tmp_path / "o.parquet").read_bytes()
+    assert list(differing(record, content, thorough=True)) == []
+    record["metrics"]["accuracy"]["value"] = 1.0
+    assert list(differing(record, content))
+
+
+def test_rows_may_have_unlike_numbers_of_options_and_no_gap(llama: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"which is {n}?,{'D' if n % 2 else 'A'},x,y,z,{'w' if n % 2 else ''}" for n in range(ROWS)]
+    written("text,label,a,b,c,d", *rows)
+    assert main(["new-task", "mine", "rows.csv", "--options", "a", "b", "c", "d"]) == 0
+    command = [sys.executable, "-m", "lm_eval", "--model", "hf-fast", "--model_args", f"pretrained={llama}"]
+    forked.run([*command, "--tasks", "mine"], check=True)
+    Path("recipe.yaml").write_text(f"base: {llama}\ntasks: [mine]\nmax_steps: 1\nvalidation_share: 0.3\n")
+    assert main(["finetune", "recipe.yaml", "--output", "adapter"]) == 0
+    written("text,label,a,b,c", *(f"which is {n}?,C,x,,z" for n in range(8)))
+    assert main(["new-task", "gap", "rows.csv", "--options", "a", "b", "c"]) == 2
+    assert "an option stands behind an empty one" in capsys.readouterr().err
+    assert main(["new-task", "blind", "rows.csv", "--options", "a", "c", "--prompt", "{text} Answer:"]) == 2
+    assert "{options}" in capsys.readouterr().err
+
+
+def test_rows_and_reading_of_two_kinds_are_refused(llama: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(CASES["labels"])
+    assert main(["new-task", "mine", "rows.csv"]) == 0
+    path = Path("tasks_yaml/mine.yaml")
+    path.write_text(path.read_text().replace('kind: "labels"', 'kind: "text"'))
+    capsys.readouterr()
+    Path("matrix.yaml").write_text(f"name: m\ntasks: [mine]\nbases:\n  - {{base: {llama}}}\n")
+    assert main(["run", "matrix.yaml"]) == 2
+    assert "rows of kind 'text'" in capsys.readouterr().err
+    assert main(["validate", str(path)]) == 1 and "rows of kind 'text'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--kind", "choice", "--relative-tolerance", "0.1"], "relative_tolerance is a setting of kind number"),
+        (["--split-seed", "-1"], "split_seed is -1"),
+        (["--test-share", "0.999"], "if both parts keep a row"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(CASES["choice"])
+    assert main(["new-task", "mine", "rows.csv", *flags]) == 2
+    assert said in capsys.readouterr().err and not Path("tasks_yaml").exists()
+
+
+def test_none_of_several_labels() -> None:
+    read = KINDS["labels"].read
+    doc = {"id": "1", "cluster": "1", "answer": "none", "choices": ["profit", "outlook"]}
+    assert read(doc, ["None."]).prediction == read(doc, ["none"]).gold == "[]"
+    assert read(doc, ["Not sure whether profit applies"]).prediction == "" == read(doc, ["maybe"]).prediction
+    both = {**doc, "answer": "outlook; profit"}
+    assert read(both, ["Profit and outlook"]).prediction == read(both, ["x"]).gold
+
+
+def test_a_number_with_its_comma_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("rows.csv").write_text("text,label\n" + "".join(f'wie viel {n}?,"1.{n:03d},5"\n' for n in range(24)))
+    assert main(["new-task", "mine", "rows.csv", "--point", ","]) == 0
+    assert "kind: number" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -192,3 +192,33 @@ def test_a_base_without_a_template_is_refused(llama: Path, tmp_path: Path, capsy
     (tmp_path / "r.yaml").write_text(f"base: {llama}\ntasks: [fin_fpb]\nchat_template: true\n")
     assert main(["finetune", str(tmp_path / "r.yaml"), "--output", str(tmp_path / "adapter")]) == 2
     assert "has no chat template" in capsys.readouterr().err
+
+
+def test_a_tasks_own_number_of_shots_is_no_other_prompt(talks: Path, tmp_path: Path) -> None:
+    adapter = finetuned(talks, tmp_path, "num_fewshot=1")
+    matrix = {
+        "name": "m",
+        "tasks": ["fin_fpb"],
+        "limit": 2,
+        "bases": [{"base": str(talks), "adapters": [str(adapter)]}],
+    }
+    (tmp_path / "m.yaml").write_text(json.dumps(matrix))
+    assert main(["run", str(tmp_path / "m.yaml"), "--cells", str(tmp_path / "cells")]) == 0
+    assert not any("prompting" in cell.flags for cell in read_cells(tmp_path / "cells").results)
+
+
+def test_what_asks_about_more_than_a_text_has_no_prompt() -> None:
+    from finbench.predict.prompt import prompt_of
+
+    for name in ("fin_headline", "fin_ner", "fin_xbrl_tags"):
+        with pytest.raises(FinbenchError, match="asks about more than a text"):
+            prompt_of(name, load_tasks([name])[name])
+
+
+def test_no_temperature_is_fitted_to_a_written_answer(
+    talks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = finetuned(talks, tmp_path, "tasks=[fin_fpb_gen]")
+    capsys.readouterr()
+    assert main(["calibrate", "--base", str(talks), "--adapter", str(adapter)]) == 2
+    assert "is of kind label" in capsys.readouterr().err

@@ -46,6 +46,8 @@ def _answer(doc: Doc, text: str) -> str:
 
 
 def _gold(answer: str, settings: Mapping[str, Any]) -> str:
+    if "\n" in answer:
+        return "holds a line break, and an answer is one line"
     return "" if answer.strip() else "names no label; write none where there is none"
 
 

@@ -49,6 +49,8 @@ def _answer(doc: Doc, text: str) -> str:
 
 
 def _gold(answer: str, settings: Mapping[str, Any]) -> str:
+    if "\n" in answer:
+        return "holds a line break, and an answer is one line"
     return "" if spans_in(answer) is not None else "is no list such as `PERSON: Ann Lee; PLACE: Oulu`, or none"
 
 
