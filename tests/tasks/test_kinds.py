@@ -173,6 +173,7 @@ def test_rows_may_have_unlike_numbers_of_options_and_no_gap(llama: Path, capsys:
     written("text,label,a,b,c", *(f"which is {n}?,C,x,,z" for n in range(8)))
     assert main(["new-task", "gap", "rows.csv", "--options", "a", "b", "c"]) == 2
     assert "an option stands behind an empty one" in capsys.readouterr().err
+    written("text,label,a,c", *(f"which is {n}?,A,x,z" for n in range(8)))
     assert main(["new-task", "blind", "rows.csv", "--options", "a", "c", "--prompt", "{text} Answer:"]) == 2
     assert "{options}" in capsys.readouterr().err
 
