@@ -44,6 +44,7 @@ def page(found: list[dict[str, Any]], release: str) -> str:
         "how `hf-fast` scores it, and whether a LoRA on all its linear layers is trained, saved, loaded and scored. Written by",
         "`docs/make_families.py`; the slow test `tests/test_families.py` walks them again.",
         "",
+        "- **ok**: trained, saved, loaded and scored; a classifier's row alike alone and in a batch, within 1e-4;",
         "- **shared**: prefixes run once, log-likelihoods within 1e-4 of `hf`; **as hf**: without sharing, and why;",
         "  **refused**: in one line; **not tried**: no small one could be built (it holds more than text, or needs settings of",
         "  its own).",
@@ -51,9 +52,13 @@ def page(found: list[dict[str, Any]], release: str) -> str:
     ]
     for kind, title in KINDS.items():
         rows = [one for one in found if one["kind"] == kind]
-        parts += [f"## {title}", "", *_summary(rows), "", "| family | scoring | LoRA |", "|---|---|---|"]
+        parts += [f"## {title}", "", *_summary(rows), ""]
+        parts += (
+            ["| family | scoring | LoRA |", "|---|---|---|"] if kind == "causal" else ["| family | LoRA |", "|---|---|"]
+        )
         tried = [one for one in rows if one["built"] and not _scoring(one).startswith("untried")]
-        parts += [f"| {one['type']} | {_scoring(one)} | {_method(one)} |" for one in tried]
+        scoring = {one["type"]: f" {_scoring(one)} |" if kind == "causal" else "" for one in tried}
+        parts += [f"| {one['type']} |{scoring[one['type']]} {_method(one)} |" for one in tried]
         untried = [one["type"] for one in rows if one not in tried]
         parts += ["", f"Not tried ({len(untried)}): {', '.join(untried)}.", ""]
     return "\n".join(parts)
@@ -62,20 +67,20 @@ def page(found: list[dict[str, Any]], release: str) -> str:
 def _summary(rows: Iterable[dict[str, Any]]) -> list[str]:
     counts: dict[str, int] = {}
     for one in rows:
-        key = _scoring(one).partition(":")[0] if one["built"] else "untried"
+        said = "untried" if not one["built"] else _scoring(one) if one["kind"] == "causal" else _method(one)
+        key = said.partition(":")[0].partition(" (")[0]
         key = "not tried" if key == "untried" else key
         counts[key] = counts.get(key, 0) + 1
     return [", ".join(f"{count} {key}" for key, count in sorted(counts.items(), key=lambda pair: -pair[1])) + "."]
 
 
 def _scoring(one: dict[str, Any]) -> str:
-    said = re.sub("^plain: ", "as hf: ", one["scoring"])
-    return _short(said)
+    return _short(re.sub("^plain: ", "as hf: ", one["scoring"]))
 
 
 def _method(one: dict[str, Any]) -> str:
     said = one["methods"].get("lora", "–")
-    return _short(said.partition(" Name the layers")[0])
+    return "ok, as hf" if said.startswith("plain") else _short(said.partition(" Name the layers")[0])
 
 
 def _short(text: str) -> str:
