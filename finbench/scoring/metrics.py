@@ -106,7 +106,7 @@ def shares(outcomes: Sequence[Outcome]) -> dict[str, Metric]:
 
 
 def summarise(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, Metric]:
-    """Return every metric of outcomes that are one class each, with its standard error.
+    """Return every metric of outcomes that are one class each, with its standard error; without labels the shares.
 
     Shares (accuracy, unparsed) have the cluster-robust error of a mean (Liang and Zeger 1986); the others a bootstrap
     over clusters with a fixed seed.
@@ -116,6 +116,8 @@ def summarise(outcomes: Sequence[Outcome], labels: Sequence[str]) -> dict[str, M
 
     """
     means = shares(outcomes)
+    if not labels:
+        return means
     whole, drawn = _bootstrap(outcomes, labels)
     metrics = {}
     for name, function in METRICS.items():

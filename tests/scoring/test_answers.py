@@ -175,3 +175,9 @@ def test_what_lm_eval_calls_and_what_runs_read_agree() -> None:
     assert set(items.values()) == {("neutral", "neutral", SENTIMENT)}
     assert set(classify_generated(row, ["what?"]).values()) == {("neutral", "", SENTIMENT)}
     assert match_tag(row, ["x"]) == dict.fromkeys(("accuracy", "unparsed"), ("us-gaap:Assets", "", ()))
+
+
+def test_scripts_of_the_first_release_find_its_readers() -> None:
+    assert answers.read_value(doc(answer="(1,234)"), ["-1234"]).prediction == "-1234"
+    assert (answers.label_in("up", ["up", "down"]), answers.tag_in("a:B"), answers.number_in("5")) == ("up", "a:B", "5")
+    assert set(answers.__all__) <= set(dir(answers))
