@@ -9,13 +9,28 @@ from typing import Any
 from finbench.scoring.kinds.choice import choose
 from finbench.scoring.kinds.kind import Doc
 from finbench.scoring.kinds.label import read_label
+from finbench.scoring.kinds.number import plain_line, values_in
 from finbench.scoring.kinds.number import read_number as read_value
-from finbench.scoring.kinds.tag import read_tag
+from finbench.scoring.kinds.tag import read_tag, tag_in
+from finbench.scoring.labels import label_in
 from finbench.scoring.metrics import items_of
+from finbench.scoring.numbers import number_in, number_of
 
 __all__ = [
-    *("choose", "classify", "classify_generated", "label_in", "match_tag", "match_value", "number_in", "number_of"),
-    *("plain_line", "read_label", "read_tag", "read_value", "tag_in", "values_in"),
+    "choose",
+    "classify",
+    "classify_generated",
+    "label_in",
+    "match_tag",
+    "match_value",
+    "number_in",
+    "number_of",
+    "plain_line",
+    "read_label",
+    "read_tag",
+    "read_value",
+    "tag_in",
+    "values_in",
 ]
 
 
