@@ -99,8 +99,8 @@ class FileOptions:
         return {name: value for name, value in found.items() if value != defaults[name]}
 
 
-def read(given: Mapping[str, Any]) -> RowSet:
-    """Return the rows of a train file and a test file, or of one file of which a fixed share is test.
+def read(**given: Any) -> RowSet:
+    """Return the rows of a train file and a test file, or of one file of which a fixed share is test (`FileOptions`).
 
     Raises:
         FinbenchError: an option is unknown; a file, a column or a label is not there, an answer is none of its kind;

@@ -68,7 +68,7 @@ def read(dataset: str, **options: Any) -> RowSet:
     if dataset == "file":
         from finbench.data.file import read as read_file
 
-        return _with_clusters(read_file(options))
+        return _with_clusters(read_file(**options))
     return _read(dataset, *chosen_source())
 
 
