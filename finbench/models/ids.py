@@ -24,6 +24,10 @@ class KeptIds:
             self._held += len(self._ids[key])
         return self._ids[key].tolist()
 
+    def __len__(self) -> int:
+        """Return how many texts' ids are kept."""
+        return len(self._ids)
+
     def forget(self) -> None:
         """Drop them all."""
         self._ids.clear()

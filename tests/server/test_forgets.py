@@ -53,6 +53,7 @@ def test_no_text_is_kept(kind: str, bert: Path, adapter: Path, gpt2: Path, causa
     answers = predictor.predict_each(texts())
     assert [isinstance(one, FinbenchError) for one in answers] == [False] * 4 + [True]
     assert [one for one in holding(secret) if one != secret] == [], "kept after texts that were answered"
+    assert not getattr(predictor.lm, "_kept", None), "their tokens are the texts, too"
     predictor.predict_each(texts()[-1:])
     assert [one for one in holding(secret) if one != secret] == [], "kept after one that was not"
 
