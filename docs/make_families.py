@@ -1,4 +1,4 @@
-"""Writes docs/families.md from a walk over transformers' auto classes: `python docs/make_families.py WALK.jsonl`.
+"""Writes docs/families.md from a walk over transformers' auto classes: `python docs/make_families.py [WALK.jsonl ...]`.
 
 Without a file it walks first (about half an hour on two cores): every family in small, each in a process of its own.
 """
@@ -40,14 +40,14 @@ def page(found: list[dict[str, Any]], release: str) -> str:
     parts = [
         "# Families",
         "",
-        f"Every family of transformers {release}'s auto classes, built with two layers of 32 numbers and random weights:",
-        "how `hf-fast` scores it, and whether a LoRA on all its linear layers is trained, saved, loaded and scored. Written by",
-        "`docs/make_families.py`; the slow test `tests/test_families.py` walks them again.",
+        f"Every family of transformers {release}'s auto classes, built with two layers of 32 numbers, random weights:",
+        "how `hf-fast` scores it, and whether a LoRA on all its linear layers is trained, saved, loaded and scored.",
+        "Written by `docs/make_families.py`; the slow test `tests/test_families.py` walks them again.",
         "",
         "- **ok**: trained, saved, loaded and scored; a classifier's row alike alone and in a batch, within 1e-4;",
         "- **shared**: prefixes run once, log-likelihoods within 1e-4 of `hf`; **as hf**: without sharing, and why;",
-        "  **refused**: in one line; **not tried**: no small one could be built (it holds more than text, or needs settings of",
-        "  its own).",
+        "  **refused**: in one line; **not tried**: no small one could be built (it holds more than text, or needs",
+        "  settings of its own).",
         "",
     ]
     for kind, title in KINDS.items():
@@ -60,8 +60,21 @@ def page(found: list[dict[str, Any]], release: str) -> str:
         scoring = {one["type"]: f" {_scoring(one)} |" if kind == "causal" else "" for one in tried}
         parts += [f"| {one['type']} |{scoring[one['type']]} {_method(one)} |" for one in tried]
         untried = [one["type"] for one in rows if one not in tried]
-        parts += ["", f"Not tried ({len(untried)}): {', '.join(untried)}.", ""]
+        parts += ["", f"Not tried ({len(untried)}): {', '.join(untried)}.", "", *_methods(rows)]
     return "\n".join(parts)
+
+
+def _methods(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the table of families that were tried with every method, nothing where there are none."""
+    tried = [one for one in rows if one["built"] and len(one["methods"]) > 1]
+    if not tried:
+        return []
+    names = list(dict.fromkeys(name for one in tried for name in one["methods"]))
+    lines = [f"| family | {' | '.join(names)} |", f"|---{'|---' * len(names)}|"]
+    for one in tried:
+        said = (one["methods"].get(name, "").partition(":")[0].replace("plain", "ok") or "–" for name in names)
+        lines.append(f"| {one['type']} | {' | '.join(said)} |")
+    return ["Every method (a refusal is one line that says what to set or to use instead):", "", *lines, ""]
 
 
 def _summary(rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -91,14 +104,17 @@ def _short(text: str) -> str:
 def main() -> int:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("walk", nargs="?", type=Path, help="judgements of an earlier walk, one JSON a line")
+    parser.add_argument("walks", nargs="*", type=Path, help="judgements of earlier walks, one JSON a line")
     options = parser.parse_args()
     import transformers
 
-    found = (
-        [json.loads(line) for line in options.walk.read_text().splitlines()] if options.walk else list(walk(["lora"]))
-    )
-    PAGE.write_text(page(found, transformers.__version__), encoding="utf-8")
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    lines = (json.loads(line) for path in options.walks for line in path.read_text().splitlines())
+    for one in lines if options.walks else walk(["lora"]):
+        earlier = found.setdefault((one["kind"], one["type"]), one)
+        if one["built"]:
+            earlier["methods"] = {**earlier["methods"], **one["methods"]}
+    PAGE.write_text(page(list(found.values()), transformers.__version__), encoding="utf-8")
     return 0
 
 
