@@ -133,9 +133,12 @@ def perturbed_task(plain: ScoredTask, kind: str, clean: bool) -> ScoredTask:
         FinbenchError: the task's texts cannot be perturbed, or none of them would change.
 
     """
+    from finbench.scoring.kinds import kind_called
     from finbench.tasks.load import load_tasks
 
     check_dataset(plain.task.config.dataset_kwargs["dataset"])
+    if not kind_called(plain.kind).classes:
+        raise FinbenchError(f"texts of kind {plain.kind!r} are not perturbed, since their answers quote them.")
     metadata = {"perturb": kind, **({"clean": True} if clean else {})}
     task = load_tasks([plain.name], metadata=metadata)[plain.name]
     texts = (list(one.eval_docs["text"])[: plain.n_rows] for one in (plain.task, task))

@@ -215,6 +215,17 @@ def test_none_of_several_labels() -> None:
     assert read(both, ["Profit and outlook"]).prediction == read(both, ["x"]).gold
 
 
+def test_texts_whose_answers_quote_them_are_not_perturbed(llama: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(CASES["spans"])
+    assert main(["new-task", "mine", "rows.csv", "--kind", "spans"]) == 0
+    base = f"bases:\n  - {{base: {llama}}}\n"
+    Path("matrix.yaml").write_text(f"name: m\ntasks: [mine]\nlimit: 2\nperturb: [none, typos]\n{base}")
+    capsys.readouterr()
+    assert main(["run", "matrix.yaml", "--cells", "cells"]) == 0
+    assert "texts of kind 'spans' are not perturbed" in capsys.readouterr().out
+    assert len(read_cells(Path("cells")).results) == 1
+
+
 def test_a_number_with_its_comma_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     Path("rows.csv").write_text("text,label\n" + "".join(f'wie viel {n}?,"1.{n:03d},5"\n' for n in range(24)))
     assert main(["new-task", "mine", "rows.csv", "--point", ","]) == 0
