@@ -43,9 +43,9 @@ class Row:
 class RowSet:
     """All rows of a dataset, with where they came from and what was left out on the way.
 
-    `source` names kind and place ("hub:owner/name@revision", "folder", "sample"); `dropped` counts rows left out by
-    reason and split, such as {"train: text stands in test": 5}. `settings` say in JSON how answers are read, where a
-    task of the user's own says so.
+    `source` names kind and place ("hub:owner/name@revision", "sample", "folder"), and what was drawn where there are no
+    test rows; `dropped` counts rows left out by reason and split, such as {"train: text stands in test": 5}.
+    `settings` say in JSON how answers are read, where a task of the user's own says so.
     """
 
     dataset: str

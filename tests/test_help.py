@@ -57,7 +57,7 @@ def test_a_dry_run_of_a_matrix_loads_no_model(bert: Path, tmp_path: Path, capsys
 
 
 def test_the_completion_script_is_one_and_knows_every_command(tmp_path: Path) -> None:
-    pytest.importorskip("shtab")
+    pytest.importorskip("shtab", reason="completion is an extra")
     done = subprocess.run([sys.executable, "-m", "finbench", "completion", "bash"], capture_output=True, text=True)
     (tmp_path / "script").write_text(done.stdout)
     asked = "COMP_WORDS=(finbench pre); COMP_CWORD=1; _shtab_finbench; echo ${COMPREPLY[@]}"

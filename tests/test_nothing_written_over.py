@@ -58,7 +58,7 @@ def test_an_audit(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("optuna")
+    pytest.importorskip("optuna", reason="sweeps are an extra")
     Path("recipe.yaml").write_text("base: no/base\ntasks: [fin_fpb]\n")
     Path("sweep.yaml").write_text("values: {r: [4]}\n")
     for name in ("report.md", "best.yaml", "trials.log"):

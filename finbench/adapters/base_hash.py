@@ -11,9 +11,9 @@ from typing import Any
 
 from finbench.documents import read_json
 from finbench.errors import FinbenchError
+from finbench.hf.load import GGUF
 from finbench.paths import home
 
-GGUF = ".gguf"  # ends a base that is one file
 # Which files transformers loads, most preferred first; an index names the parts.
 SAFE = ("model.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")

@@ -83,8 +83,10 @@ def _read(name: str, kind: str, place: str) -> RowSet:
     if kind == "sample":
         splits, source = _read_sample(dataset), "sample"
     elif kind == "folder":
-        splits, dropped = dataset.read(open_folder(dataset, Path(place)), "folder")
-        source = "folder"
+        files = open_folder(dataset, Path(place))
+        splits, dropped = dataset.read(files, "folder")
+        drawn = "test" in dataset.optional and "test" not in files
+        source = "folder: a quarter of train is test" if drawn else "folder"
     else:
         files, commit = open_hub(dataset)
         splits, dropped = dataset.read(files, "hub")

@@ -1,9 +1,10 @@
-"""The proof that a model generates with its adapter: transformers' `generate` is told nothing of PEFT's virtual tokens.
+"""What generation does with a model's settings and adapter: transformers' `generate` knows no virtual tokens of PEFT.
 
-Used of transformers (5.3 to 5.24): `generate` with `output_logits`. Where its logits are not the forward pass's,
-answers would be another model's, and are refused.
+Used of transformers (5.3 to 5.24): `generate` with `output_logits`, and `GenerationConfig.to_diff_dict`. Where the
+logits of `generate` are not the forward pass's, answers would be another model's, and are refused.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,6 +15,20 @@ from finbench.hf.wrapped import adapter_type, virtual_tokens
 
 TRIAL_IDS = (3, 1, 4, 1, 5)
 STEPS = 2
+# Settings of a request, and a model's own, that leave the likeliest token the next one.
+GREEDY_SETTINGS = {"do_sample", "temperature", "until"}
+HARMLESS_DEFAULTS = {
+    *("bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "cache_implementation", "use_cache"),
+    *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "max_length", "max_new_tokens"),
+    *("_from_model_config", "output_attentions", "output_hidden_states", "return_dict_in_generate"),
+    "trust_remote_code",
+}
+
+
+def is_greedy(settings: Mapping[str, Any], defaults: Any) -> bool:
+    """Return whether each next token is simply the likeliest, by the request's settings and the model's defaults."""
+    changed = {name for name, value in defaults.to_diff_dict().items() if value is not None}
+    return not settings["do_sample"] and set(settings) <= GREEDY_SETTINGS and changed <= HARMLESS_DEFAULTS
 
 
 def check_generation(model: Any) -> None:

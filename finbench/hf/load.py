@@ -12,7 +12,7 @@ from typing import Any
 from finbench.errors import FinbenchError
 from finbench.hf.bits import keep_layout
 
-GGUF = ".gguf"
+GGUF = ".gguf"  # ends a base that is one file
 UNTRUSTED = "trust_remote_code"  # what transformers' message names where it will not run a repository's code
 
 

@@ -5,7 +5,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from finbench.hf.attention import maskable_attention, window
 from finbench.hf.bits import bits_config, keep_layout, merged
 from finbench.hf.forget import forget_texts
 from finbench.hf.fused import fused_activations
-from finbench.hf.generation import check_generation
+from finbench.hf.generation import check_generation, is_greedy
 from finbench.hf.load import check_bare, forget_gguf, refusing
 from finbench.hf.prompts import connect
 from finbench.hf.sharing import sharing_key, why_not
@@ -39,19 +39,6 @@ logger = logging.getLogger(__name__)
 Encoded = tuple[tuple[str, str] | None, list[int], list[int]]
 # Once started, answers grow by a token a pass, which many rows share: more rows pay even on narrow models.
 GENERATED_TOKENS = 2048
-# Settings of a request, and a model's own, that leave the likeliest token the next one.
-GREEDY_SETTINGS = {"do_sample", "temperature", "until"}
-HARMLESS_DEFAULTS = {
-    *("bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "cache_implementation", "use_cache"),
-    *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "max_length", "max_new_tokens"),
-    *(
-        "_from_model_config",
-        "output_attentions",
-        "output_hidden_states",
-        "return_dict_in_generate",
-        "trust_remote_code",
-    ),
-}
 
 
 class FastLM(HFLM):
@@ -245,7 +232,7 @@ class FastLM(HFLM):
         for request, context in zip(requests, contexts, strict=True):
             self._check_length(request, len(context), room, f" and an answer of up to {new_tokens}")
         longest = min(max(map(len, contexts)), room) + new_tokens
-        simple = _is_greedy(settings, self.model.generation_config) and self.think_end_token is None
+        simple = is_greedy(settings, self.model.generation_config) and self.think_end_token is None
         if not simple and self.pipeline is not None:
             raise FinbenchError("pipeline generates greedily, without sampling or thinking: leave pipeline out.")
         if not simple or self._plain(longest):
@@ -331,12 +318,6 @@ class FastLM(HFLM):
                 "base with a longer window, or truncate=report to cut inputs on the left and count them."
             )
         self.truncated_requests.add((request.task_name or "", request.doc_id or 0))
-
-
-def _is_greedy(settings: Mapping[str, Any], defaults: Any) -> bool:
-    """Return whether each next token is simply the likeliest, by the request's settings and the model's defaults."""
-    changed = {name for name, value in defaults.to_diff_dict().items() if value is not None}
-    return not settings["do_sample"] and set(settings) <= GREEDY_SETTINGS and changed <= HARMLESS_DEFAULTS
 
 
 def _name(request: Instance) -> str:

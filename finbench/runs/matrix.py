@@ -42,6 +42,7 @@ from typing import Any, Literal
 from finbench.data.perturb import NONE, check_kind
 from finbench.documents import read_yaml
 from finbench.errors import FinbenchError
+from finbench.hf.load import GGUF
 from finbench.records import Truncate
 from finbench.settings import filled, one_of
 from finbench.tasks.prompting import Prompting
@@ -82,7 +83,7 @@ class Base:
     def __post_init__(self) -> None:
         if self.gguf_file and not self.base.endswith(self.gguf_file):
             object.__setattr__(self, "base", f"{self.base}/{self.gguf_file}")
-        if self.base.endswith(".gguf") and self.model not in ("hf", "hf-fast"):
+        if self.base.endswith(GGUF) and self.model not in ("hf", "hf-fast"):
             raise FinbenchError(f"{self.base} is a GGUF file, which model {self.model} cannot load: choose hf-fast.")
         if self.bits and self.model in ("hf", "vllm"):
             raise FinbenchError(f"bits is {self.bits}, which lm-eval's {self.model} cannot load: choose model hf-fast.")

@@ -55,11 +55,13 @@ def test_rows_of_the_publishers_form(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write(tmp_path / "finlora" / "formula_train.jsonl", (right, "13974.49"), (wrong, "15092.44"))
     write(tmp_path / "finlora" / "formula_test.jsonl", (wrong + " ", "15092.45"), ("Other. Answer:", "1"))
     rows = load("formula")
+    assert rows.source == "folder"
     assert [row.id for row in rows.splits["test"]] == ["formula-test-0-doubted", "formula-test-1"]
     assert [row.text for row in rows.splits["test"]][1] == "Other." and rows.settings == '{"absolute_tolerance": 0.01}'
     write(tmp_path / "finlora" / "xbrl_term_train.jsonl", *((f"Term {n}. Answer:", f"Text {n}.") for n in range(8)))
     rows = load("xbrl_term")
     assert {split: len(part) for split, part in rows.splits.items()} == {"train": 6, "test": 2}
+    assert rows.source == "folder: a quarter of train is test"
 
 
 def test_their_tasks_are_asked_with_a_shot(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def test_the_record_says_how_fast_it_went(trained: Path) -> None:
 
 
 def test_tensorboard_is_written_when_asked_for(bert: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="curves for TensorBoard are an extra")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     path = tmp_path / "tiny.yaml"

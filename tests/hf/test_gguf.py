@@ -13,7 +13,7 @@ from finbench.errors import FinbenchError
 from finbench.hf.load import gguf_of
 from tests.conftest import build_tokenizer
 
-gguf = pytest.importorskip("gguf")
+gguf = pytest.importorskip("gguf", reason="GGUF bases need the package gguf, an extra")
 NAMES = {
     "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",

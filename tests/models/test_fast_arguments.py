@@ -47,7 +47,7 @@ def test_nan_is_refused_by_name(tokenizer: object) -> None:
 
 @pytest.mark.parametrize("bits", ["load_in_8bit", "load_in_4bit"])
 def test_bits_are_model_arguments_again(bits: str, tmp_path: Path) -> None:
-    pytest.importorskip("bitsandbytes")
+    pytest.importorskip("bitsandbytes", reason="quantised bases need bitsandbytes")
     # With larger weights 8-bit picks its outlier columns by batch, and `hf` differs from itself between batch sizes.
     folder = build_model(tmp_path, "llama", initializer_range=0.1)
     lm = FastLM(pretrained=str(folder), device="cpu", dtype="float32", batch_size=8, **{bits: True})

@@ -9,7 +9,7 @@ import pytest
 
 from tests.server.conftest import Served
 
-pytest.importorskip("schemathesis")
+pytest.importorskip("schemathesis", reason="it makes the requests; tox installs it")
 
 
 def test_the_description_holds_against_fuzzing(server: Served, tmp_path: Path) -> None:
