@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     _build()
     for name, recipe in RECIPES.items():
         _file(Path(f"{name}.yaml"), recipe)
-        _command("finetune", f"{name}.yaml", "--output", f"adapters/{name}")
+        _train(Path(f"{name}.yaml"), Path("adapters", name))
     _file(Path("matrix.yaml"), MATRIX)
     _command("run", "matrix.yaml")
     _command("leaderboard")
@@ -118,6 +118,17 @@ def _file(path: Path, text: str) -> None:
     if path.exists() and path.read_bytes() != text.encode():
         refuse_foreign([path], "--folder")  # perhaps with somebody's own changes
     write_text(path, text)
+
+
+def _train(recipe: Path, adapter: Path) -> None:
+    """Train the recipe, unless the folder holds what it makes: a demonstration that was begun goes on."""
+    from finetune.output import recorded_by
+    from finetune.recipe import read_recipe
+
+    if recorded_by(adapter) == read_recipe(recipe).sha256():
+        print(f"\n# {adapter} is trained already")
+    else:
+        _command("finetune", str(recipe), "--output", str(adapter))
 
 
 def _command(*words: str) -> None:
