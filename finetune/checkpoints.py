@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from finbench.adapters.base_hash import sha256_of_file
 from finbench.documents import read_json
 from finbench.errors import FinbenchError
+from finetune import spent
 
 logger = logging.getLogger(__name__)
 
@@ -155,8 +156,10 @@ def clear_unfinished(folder: Path) -> None:
 
 
 @contextmanager
-def written_whole(trainer: Any, recipe_sha256: str) -> Iterator[None]:
+def written_whole(trainer: Any, recipe_sha256: str, cost: dict[str, Any]) -> Iterator[None]:
     """Have the Trainer write its checkpoint aside; where that ended well, list its files and move it into place.
+
+    `cost` is what the training has spent up to here.
 
     Raises:
         FinbenchError: the disk took it not; the checkpoints before it are whole.
@@ -172,6 +175,7 @@ def written_whole(trainer: Any, recipe_sha256: str) -> Iterator[None]:
             trainer.state.best_model_checkpoint = str(place)
         if trainer.args.should_save:
             trainer.state.save_to_json(str(aside / STATE))
+            spent.write(aside, cost)
             seal(aside, recipe_sha256)
             aside.rename(place)
             _prune(folder, trainer.state.best_model_checkpoint)

@@ -1,6 +1,6 @@
 """The loop of every method: transformers' Trainer with loss on the answer alone, and validation as scoring does it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -42,6 +42,7 @@ class RecipeTrainer(Trainer):
     validate: Any = None
     recipe_sha256 = ""
     best_by: str | None = None
+    spent: Callable[[], dict[str, Any]] = dict
     control: Any
     _takes: Arguments | None = None
 
@@ -127,5 +128,6 @@ class RecipeTrainer(Trainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save a checkpoint that is there whole or not at all, of weights that are numbers."""
         finite.check(self.model, self.state.global_step)
-        with checkpoints.written_whole(self, self.recipe_sha256):
+        cost = self.spent()
+        with checkpoints.written_whole(self, self.recipe_sha256, cost):
             super()._save_checkpoint(model, trial)

@@ -18,7 +18,7 @@ from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
 from finbench.runs.monitor import Monitor, merge
 from finbench.tasks.load import load_tasks
-from finetune import before, finite, methods, output, trackers
+from finetune import before, finite, methods, output, spent, trackers
 from finetune import examples as making
 from finetune import sharded as split
 from finetune.base import load_base
@@ -85,7 +85,9 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
         if not split.splits_weights():  # which run together or not at all
             trainer.try_batch()
     [checkpoint] = broadcast_object_list([str(last) if last else None])  # processes can talk from the trainer on
+    spent_before = spent.before(checkpoint)
     with Monitor() as monitor:
+        trainer.spent = lambda: spent.added(spent_before, merge(gather_object([monitor.record()])))
         trainer.train(resume_from_checkpoint=checkpoint)
     metrics = trainer.evaluate() if found.validation else {}
     writes = trainer.is_world_process_zero()
@@ -98,7 +100,7 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
         output.place(folder)
     kept = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
     kept.pop(BEST, None)
-    resources = merge(gather_object([monitor.record()])) | _speed(trainer, checkpoint, monitor)
+    resources = trainer.spent() | _speed(trainer, checkpoint, monitor)
     confusions = trainer.validate.confusions
     history = trainer.state.log_history
     return Trained(folder, labels, found, kept, history, confusions, resources, counts, writes, not_shared)

@@ -53,9 +53,11 @@ def costs_of(cell: Cell) -> Costs:
     resources = _part(record_of(cell), "resources")
     on_gpu = resources.get("gpu_peak_allocated_bytes")
     parts = [number for one in on_gpu if (number := _number(one)) is not None] if isinstance(on_gpu, list) else []
+    # a training that went on from a checkpoint which does not say what went before has taken longer than it knows
+    whole = not resources.get("resumed_from_step") or _number(resources.get("seconds_before")) is not None
     return Costs(
-        _number(resources.get("elapsed_seconds")),
-        _number(resources.get("gpu_hours")),
+        _number(resources.get("elapsed_seconds")) if whole else None,
+        _number(resources.get("gpu_hours")) if whole else None,
         sum(parts) if parts else None,
         _number(resources.get("resident_peak_bytes")),
     )

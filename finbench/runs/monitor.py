@@ -25,7 +25,8 @@ class Monitor:
         self._cpu: list[float] = []
         self._resident: list[int] = []
         self._gpu: list[float] = []
-        self._elapsed = 0.0
+        self._elapsed: float | None = None
+        self._joules: float | None = None
 
     def __enter__(self) -> "Monitor":
         self._process = psutil.Process(os.getpid())
@@ -45,8 +46,11 @@ class Monitor:
         self._stop.set()
         self._thread.join()
         self._sample()
+        self._joules = self._energy_used()
+
+    def _energy_used(self) -> float | None:
         after = _energy_millijoules(self._devices)
-        self._joules = (sum(after) - sum(self._energy)) / 1000 if after and self._energy else None
+        return (sum(after) - sum(self._energy)) / 1000 if after and self._energy else None
 
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):
@@ -60,23 +64,25 @@ class Monitor:
             self._gpu.append(use)
 
     def record(self) -> dict[str, Any]:
-        """Return what was measured, units in the names; what this machine cannot tell is None.
+        """Return what was measured, up to now while work runs; units in the names, None where this machine cannot tell.
 
         `cpu_percent_*` is of one core, so two busy cores are 200. `gpu_hours` is seconds x devices / 3600.
         """
         cpu = self._cpu[1:] or self._cpu
         allocated, reserved = _peaks(self._devices)
+        ended = self._elapsed is not None
+        elapsed = self._elapsed if self._elapsed is not None else time.perf_counter() - self._start
         return {
-            "elapsed_seconds": self._elapsed,
+            "elapsed_seconds": elapsed,
             "cpu_percent_mean": sum(cpu) / len(cpu),
             "cpu_percent_max": max(cpu),
             "resident_peak_bytes": max(self._resident),
             "gpu_peak_allocated_bytes": allocated,
             "gpu_peak_reserved_bytes": reserved,
             "gpu_utilisation_percent_mean": sum(self._gpu) / len(self._gpu) if self._gpu else None,
-            "gpu_energy_joules": self._joules,
+            "gpu_energy_joules": self._joules if ended else self._energy_used(),
             "devices": len(self._devices),
-            "gpu_hours": self._elapsed * len(self._devices) / 3600 if self._devices else None,
+            "gpu_hours": elapsed * len(self._devices) / 3600 if self._devices else None,
             "samples": len(self._resident),
         }
 

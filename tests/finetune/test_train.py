@@ -119,7 +119,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     process.wait()
     assert not (killed / "finbench.json").exists()
     assert main(["finetune", str(recipe), "--output", str(killed)]) == 0
-    assert json.loads((killed / "finbench.json").read_text())["resources"]["resumed_from_step"] > 0
+    resources = json.loads((killed / "finbench.json").read_text())["resources"]
+    assert resources["resumed_from_step"] > 0 and 0 < resources["seconds_before"] < resources["elapsed_seconds"]
     resumed, expected = weights(killed), weights(whole)
     assert resumed.keys() == expected.keys()
     for name, value in expected.items():
