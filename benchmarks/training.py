@@ -28,7 +28,7 @@ from benchmarks.report import Comparison
 from finetune.batches import LengthGroupedOrder, collate
 from finetune.examples import Example
 from finetune.loop import RecipeTrainer
-from finetune.shared_prefix import install, why_plain
+from finetune.shared_prefix import Sharing, install, why_not_packed, why_plain
 
 BATCH, EPOCH_ROWS = 16, 3200
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1, "float16": 0.05}  # relative, of loss and gradient
@@ -72,13 +72,15 @@ def adapted(dtype: str, device: str) -> Any:
 
 def ours(model: Any, rows: Sequence[Example], tokenizer: Any, folder: str) -> Loss:
     """Return the loss as finetune computes it, with shared prefixes."""
-    reason = why_plain(model, max(len(row.input_ids) for row in rows))
+    longest = max(len(row.input_ids) for row in rows)
+    shares: Sharing = "padded" if why_not_packed(model, longest, BATCH) else "packed"
+    reason = why_plain(model, longest)
     assert not reason, reason
     install(model)
     trainer = RecipeTrainer(model=model, args=_arguments(folder))
 
     def loss(batch: list[Example]) -> torch.Tensor:
-        made = collate([{"example": row, "fills": False} for row in batch], tokenizer.pad_token_id, (), shares=True)
+        made = collate([{"example": row, "fills": False} for row in batch], tokenizer.pad_token_id, (), shares)
         assert "groups" in made
         found: torch.Tensor = trainer.compute_loss(model, trainer._prepare_inputs(made))
         return found

@@ -8,25 +8,28 @@ import torch
 
 from finbench.hf.padding import Side, filled_up
 from finetune.examples import Example
-from finetune.shared_prefix import shared_batch
+from finetune.shared_prefix import Sharing, packed_batch, shared_batch
 
 
 def collate(
     rows: Sequence[dict[str, Any]],
     pad_token_id: int,
     labels: Sequence[str],
-    shares: bool = False,
+    shares: Sharing = "",
     side: Side = "right",
 ) -> dict[str, Any]:
     """Return a batch: `input_ids` and `attention_mask` (B, T), and `labels` (B,) classes or (B, T) next tokens.
 
     For causal rows the last token is a target only, so T is what scoring would send; -100 stands where no answer is
-    read, and for a whole row that only fills up a batch. With `shares`, causal rows whose common prefix is worth it
-    come as `shared_batch` has them. Rows of classes are filled up on that `side`.
+    read, and for a whole row that only fills up a batch. With `shares`, causal rows come as `packed_batch` has them, or
+    as `shared_batch` has those whose common prefix is worth it. Rows of classes are filled up on that `side`.
     """
     examples: list[Example] = [row["example"] for row in rows]
     causal = not labels
-    if causal and shares and (batch := shared_batch(examples, [row["fills"] for row in rows], pad_token_id)):
+    fills = [bool(row["fills"]) for row in rows]
+    if causal and shares == "packed":
+        return packed_batch(examples, fills)
+    if causal and shares and (batch := shared_batch(examples, fills, pad_token_id)):
         return batch
     inputs = [example.input_ids[:-1] if causal else example.input_ids for example in examples]
     batch = {
@@ -39,11 +42,11 @@ def collate(
             for example in examples
         ]
         batch["labels"] = filled_up(targets, -100)
-        batch["labels"][[bool(row["fills"]) for row in rows]] = -100
+        batch["labels"][fills] = -100
         return batch
     if examples[0].token_type_ids:
         batch["token_type_ids"] = filled_up([example.token_type_ids for example in examples], 0, side)
-    classes = [-100 if row["fills"] else labels.index(row["example"].label) for row in rows]
+    classes = [-100 if fill else labels.index(row.label) for row, fill in zip(examples, fills, strict=True)]
     batch["labels"] = torch.tensor(classes)
     return batch
 

@@ -66,6 +66,7 @@ def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
         "recipe_sha256": recipe.sha256(),
         "resources": trained.resources,
         "not_shared": trained.not_shared,
+        "not_packed": trained.not_packed,
         "metrics": trained.metrics,
         "confusions": trained.confusions,
         "history": trained.history,
@@ -139,7 +140,8 @@ def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
         + f", {resources['resident_peak_bytes'] / 2**30:.2f} GiB resident at most",
         f"- every row ran whole: {record['not_shared']}"
         if record.get("not_shared")
-        else "- rows shared their prefixes",
+        else "- rows shared their prefixes"
+        + (f", padded beside one another: {record['not_packed']}" if record.get("not_packed") else ""),
         *(
             f"- rows of {name}: {rows['source']}, hash {rows['sha256'][:12]}, licence: {rows['licence'] or 'your own'}"
             for name, rows in record["rows"].items()

@@ -1,22 +1,44 @@
-"""Rows of a batch that begin alike: their common prefix runs once, with its gradient, and each row continues from it.
+"""Rows of a batch that begin alike: what they share runs once, with its gradient, and each row continues from it.
+
+Two ways. Packed, all rows of a batch are one sequence, each shared token and no padding in it, in which a row sees
+itself alone (`finbench.hf.blocks`). Padded, a task's rows continue their common prefix side by side; that is for
+accelerators, and for models whose attention cannot be cut into blocks.
 
 Exact: loss and gradients are those of the plain loop, up to the order of floating-point sums. Only dropout differs:
-the rows of a batch see one draw of it in their prefix instead of one each.
+the rows of a batch see one draw of it in what they share instead of one each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
+from random import Random
 from types import MethodType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from finbench.engine.continued import PrefixGroup, answer_logits
+from finbench.engine.continued import Packed, PrefixGroup, answer_logits, group_logits, packed, packed_logits
 from finbench.engine.prefix import PASS_TOKENS, common_length
 from finbench.hf.attention import window
+from finbench.hf.blocks import LEAST_BLOCK, TreeMask
 from finbench.hf.sharing import tolerance, why_not
-from finbench.hf.wrapped import virtual_tokens
+from finbench.hf.wrapped import base_of, virtual_tokens
 from finetune.examples import Example
+
+Sharing = Literal["packed", "padded", ""]
+# What the trial's rows begin with, and what they have in all where the rows to come are longer.
+SHARED, TRIAL = 6, 6 + LEAST_BLOCK + 4
+
+
+def packed_batch(examples: Sequence[Example], fills: Sequence[bool]) -> dict[str, Any]:
+    """Return a batch as one packed group, for `group_logits`, and `labels` (N,): next tokens, -100 where none is read.
+
+    Tokens that only fill up a batch are read too, for a pass wants a place to read.
+    """
+    labels: list[int] = []
+    for example, fill in zip(examples, fills, strict=True):
+        labels += [-100] * example.answer if fill else example.input_ids[-example.answer :]
+    rows = packed([example.input_ids[:-1] for example in examples], [example.answer for example in examples])
+    return {"groups": [rows], "labels": torch.tensor(labels)}
 
 
 def shared_batch(examples: Sequence[Example], fills: Sequence[bool], pad_token_id: int) -> dict[str, Any] | None:
@@ -80,40 +102,91 @@ def install(model: Any) -> None:
     plain = model.forward
 
     @wraps(plain)
-    def forward(self: Any, *args: Any, groups: Sequence[PrefixGroup] | None = None, **inputs: Any) -> Any:
+    def forward(self: Any, *args: Any, groups: Sequence[PrefixGroup | Packed] | None = None, **inputs: Any) -> Any:
         if groups is None:
             return plain(*args, **inputs)
-        return torch.cat([answer_logits(self, group).flatten(0, 1) for group in groups])
+        return torch.cat([group_logits(self, group) for group in groups])
 
     model.forward = MethodType(forward, model)
 
 
 def why_plain(model: Any, longest: int) -> str:
     """Return why rows of up to `longest` tokens cannot share prefixes on this model in training; "" if they can."""
+    return _why_not(model, longest) or _tried(model, _continued)
+
+
+def why_not_packed(model: Any, longest: int, batch: int, forgets: bool = False) -> str:
+    """Return why `batch` rows of up to `longest` tokens cannot be packed on this model in training; "" if they can.
+
+    `forgets` says that gradient checkpointing is on.
+    """
+    if reason := _why_not(model, longest):
+        return reason
+    if forgets and virtual_tokens(model):
+        return "virtual tokens are kept keys and values, which gradient checkpointing drops"
+    if base_of(model).device.type != "cpu" and not forgets:
+        return "attention is cut into blocks on processors alone"
+    return _tried(model, lambda model: _packed(model, longest, batch))
+
+
+def _why_not(model: Any, longest: int) -> str:
     if reason := why_not(model):
         return reason
     size, change = window(model)
-    if size is not None and longest + virtual_tokens(model) > size:
-        return f"{change}, fewer than the longest row has"
+    cuts = size is not None and longest + virtual_tokens(model) > size
+    return f"{change}, fewer than the longest row has" if cuts else ""
+
+
+def _tried(model: Any, trial: Callable[[Any], str]) -> str:
+    """Return what is wrong with a trial of shared passes, "" where nothing is."""
     training = model.training
     model.eval()
     try:
-        return "" if _agrees(model) else "a trial with kept keys and values gave other logits"
-    except Exception as error:  # whatever a family's code does with a cache it was not written for
-        return f"a trial with kept keys and values failed ({type(error).__name__}: {error})"
+        with torch.no_grad():
+            return trial(model)
+    except Exception as error:  # whatever a family's code does with a cache or a mask it was not written for
+        return f"a trial with shared tokens failed ({type(error).__name__}: {error})"
     finally:
         model.train(training)
 
 
-@torch.no_grad()
-def _agrees(model: Any) -> bool:
-    """Return whether two small rows, one padded, have the plain forward pass's logits."""
+def _continued(model: Any) -> str:
+    """Compare two small rows that continue a prefix, one padded, with the plain forward pass."""
     vocabulary = model.get_input_embeddings().weight.shape[0]
     long = tuple(vocabulary * step // 13 for step in range(1, 13))
     rows = [long, (*long[:6], *long[:4])]
     device = model.get_input_embeddings().weight.device
     group, _ = _group([Example(str(n), "", row, "", 1) for n, row in enumerate(rows)], [False, False], 6, 0)
-    ours = answer_logits(model, {name: value.to(device) for name, value in group.items()})[:, 0].float()
-    plain = [model(input_ids=torch.tensor([row[:-1]], device=device)).logits[0, -1] for row in rows]
+    ours = answer_logits(model, {name: value.to(device) for name, value in group.items()})[:, 0]
+    return _differ(model, ours, [row[:-1] for row in rows])
+
+
+def _packed(model: Any, longest: int, batch: int) -> str:
+    """Compare some rows of a pack with the plain forward pass, and see that attention ran in blocks.
+
+    Where a batch may hold more tokens than the model has positions, so does the pack: code that takes the length of a
+    pass for that of a row shows there.
+    """
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 0
+    beyond = int(positions) < batch * longest
+    length = longest if beyond else min(longest, TRIAL)
+    shared = min(SHARED, length // 2)
+    tokens = max(2 * LEAST_BLOCK, int(positions) if beyond else 0)
+    count = max(3, tokens // (length - shared - 1) + 2) if length > shared + 1 else 2 * LEAST_BLOCK
+    draw, words = Random(0), range(model.get_input_embeddings().weight.shape[0])
+    stem = draw.choices(words, k=shared)
+    rows = [(*stem, *draw.choices(words, k=length - shared - n % 2)) for n in range(count)]
+    cuts = TreeMask.cuts
+    ours = packed_logits(model, packed(rows, [1] * count))
+    if ours.device.type == "cpu" and TreeMask.cuts == cuts:
+        return "its attention does not call what is cut into blocks"
+    some = [0, count // 2, count - 1]
+    return _differ(model, ours[some], [rows[place] for place in some])
+
+
+def _differ(model: Any, ours: torch.Tensor, rows: Sequence[Sequence[int]]) -> str:
+    """Return whether the last logits of these rows, run alone, are not those found."""
+    plain = [model(input_ids=torch.tensor([row], device=ours.device)).logits[0, -1] for row in rows]
     expected = torch.stack(plain).float()
-    return bool((ours - expected).abs().max() <= tolerance(model) * expected.abs().max())
+    same = (ours.float() - expected).abs().max() <= tolerance(model) * expected.abs().max()
+    return "" if same else "a trial with shared tokens gave other logits"

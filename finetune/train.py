@@ -14,6 +14,7 @@ from transformers import TrainingArguments, set_seed
 
 from finbench.documents import read_json
 from finbench.errors import FinbenchError
+from finbench.hf.wrapped import base_of
 from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
 from finbench.runs.monitor import Monitor, merge
@@ -27,7 +28,7 @@ from finetune.examples import Example, Examples
 from finetune.loop import BEST, CHECKPOINTING, RecipeTrainer, Rows
 from finetune.methods.support import check_continues
 from finetune.recipe import Recipe
-from finetune.shared_prefix import install, why_plain
+from finetune.shared_prefix import Sharing, install, why_not_packed, why_plain
 from finetune.validate import Validation
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Trained:
     """What a training leaves behind: where it lies, what it saw and what it cost, all its processes together.
 
     `writes` says whether this process is the one that writes files, `not_shared` why rows did not share their prefixes
-    ("" where they did).
+    ("" where they did), and `not_packed` why they were padded beside one another ("" where they were not).
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Trained:
     parameters: dict[str, int]
     writes: bool
     not_shared: str
+    not_packed: str
 
 
 def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
@@ -78,8 +80,7 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     counts = _count(model)
     before.check_examples(recipe, found, labels)
     before.check_disk(recipe, folder, counts, len(found.train))
-    not_shared = _share(model, recipe, found.train)
-    shares = not_shared == ""
+    shares, not_packed, not_shared = _share(model, recipe, found.train)
     with methods.fitting(recipe, model):
         trainer = _trainer(recipe, folder, model, tokenizer, lm, tasks, labels, found, shares)
         if not split.splits_weights():  # which run together or not at all
@@ -103,7 +104,7 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     resources = trainer.spent() | _speed(trainer, checkpoint, monitor)
     confusions = trainer.validate.confusions
     history = trainer.state.log_history
-    return Trained(folder, labels, found, kept, history, confusions, resources, counts, writes, not_shared)
+    return Trained(folder, labels, found, kept, history, confusions, resources, counts, writes, not_shared, not_packed)
 
 
 def _speed(trainer: RecipeTrainer, checkpoint: str | None, monitor: Monitor) -> dict[str, float]:
@@ -164,23 +165,34 @@ def _in_float32(model: Any) -> Any:
     return model
 
 
-def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> str:
-    """Prepare the model for shared prefixes and return "", or return why it trains without, and say what is slow."""
+def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> tuple[Sharing, str, str]:
+    """Prepare the model for shared prefixes; return how, why rows are not packed, and why they share nothing at all.
+
+    What is slow without the user having asked for it is said.
+    """
     if recipe.task_type != "causal":
-        return f"a {recipe.task_type} has no prompt whose rows begin alike"
+        reason = f"a {recipe.task_type} has no prompt whose rows begin alike"
+        return "", reason, reason
     if recipe.prefix_sharing == "off":
-        return "prefix_sharing is off"
-    if recipe.gradient_checkpointing or os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "").lower() == "true":
-        reason = "gradient checkpointing computes keys and values twice"
-    elif split.splits_weights():
-        reason = f"{split.engine()} gathers a layer's weights for one pass"
+        return "", "prefix_sharing is off", "prefix_sharing is off"
+    longest = max(len(example.input_ids) for example in examples)
+    forgets = recipe.gradient_checkpointing or os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "").lower() == "true"
+    if split.splits_weights():
+        not_packed = reason = f"{split.engine()} gathers a layer's weights for one pass"
+    elif not (not_packed := why_not_packed(model, longest, recipe.batch_size, forgets)):
+        install(model)
+        return "packed", "", ""
+    elif forgets:
+        reason = f"gradient checkpointing computes keys and values twice, and rows are not packed ({not_packed})"
     else:
-        reason = why_plain(model, max(len(example.input_ids) for example in examples))
+        reason = why_plain(model, longest)
     if reason:
         logger.warning("training runs every row whole, without shared prefixes, several times slower: %s", reason)
-        return reason
+        return "", not_packed, reason
     install(model)
-    return ""
+    if base_of(model).device.type == "cpu":
+        logger.warning("training pads rows beside one another, about twice slower than packed: %s", not_packed)
+    return "padded", not_packed, ""
 
 
 def _count(model: nn.Module) -> dict[str, int]:
@@ -202,7 +214,7 @@ def _trainer(
     tasks: dict[str, Any],
     labels: tuple[str, ...],
     found: Examples,
-    shares: bool,
+    shares: Sharing,
 ) -> RecipeTrainer:
     from transformers import EarlyStoppingCallback
 

@@ -84,14 +84,14 @@ def blocks() -> str:
 
     from finbench.engine.model import SharedModel
     from finbench.engine.prefix import pack, sort_rows
-    from finbench.hf.blocks import InBlocks
+    from finbench.hf.blocks import TreeMask
 
     shared = SharedModel(tiny())
     rows = sort_rows([[first, *range(20, 60)] for first in (3, 4, 5)])
     tree = pack(rows, range(3), 0, 4096)
-    before = InBlocks.cut
+    before = TreeMask.cuts
     logits, _ = shared.run(tree, shared.root(), range(len(tree.tokens)))
-    if InBlocks.cut == before:
+    if TreeMask.cuts == before:
         return "the model's attention does not call what is cut into blocks"
     whole = shared.model(input_ids=torch.tensor(rows.tokens)).logits.flatten(0, 1)
     ours = torch.cat([logits[list(path)] for path in tree.paths])

@@ -5,15 +5,13 @@ generates from a prefix. `finbench.hf.sharing.why_not` tells for which models th
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
 from finbench.engine.prefix import Pack, chain, pack, sort_rows
-from finbench.hf.attention import as_mask
-from finbench.hf.blocks import in_blocks
+from finbench.hf.attention import as_mask, tree_mask
 from finbench.hf.cache import fork, virtual_cache
 from finbench.hf.forward import logits_at
 from finbench.hf.sharing import tolerance
@@ -43,10 +41,13 @@ class SharedModel:
         With nothing to keep the logits are those of the last slot: models take no empty choice.
         """
         cache = fork(past)
-        mask = None if len(tree.paths) == 1 else self._tree_mask(tree, past.get_seq_length())
-        with nullcontext() if mask is None else in_blocks(mask, tree.ends):
-            logits = self._forward(tree.tokens, tree.depths, mask, cache, list(keep) or [len(tree.tokens) - 1])
-        return logits, cache
+        return self.grow(tree, cache, list(keep) or [len(tree.tokens) - 1]), cache
+
+    def grow(self, tree: Pack, cache: DynamicCache | None, keep: Sequence[int]) -> torch.Tensor:
+        """Return the logits (R, V) at the slots `keep`, with gradients; the cache grows by the tree's tokens."""
+        kept = 0 if cache is None else cache.get_seq_length()
+        mask = None if len(tree.paths) == 1 else self._tree_mask(tree, kept)
+        return self._forward(tree.tokens, tree.depths, mask, cache, keep)
 
     @torch.no_grad()
     def step(
@@ -56,7 +57,8 @@ class SharedModel:
 
         `seen` (T, slots + T) says which slots of the cache, and which of these tokens, each token sees.
         """
-        return self._forward(tokens, depths, seen, cache, range(len(tokens)))
+        mask = as_mask(seen, self.inner, self.dtype)
+        return self._forward(tokens, depths, mask, cache, range(len(tokens)))
 
     def likeliest(self, logits: torch.Tensor) -> list[int]:
         """Return each row's likeliest token of logits (R, V)."""
@@ -66,24 +68,23 @@ class SharedModel:
         self,
         tokens: Sequence[int],
         depths: Sequence[int],
-        seen: torch.Tensor | None,
-        cache: DynamicCache,
+        mask: torch.Tensor | None,
+        cache: DynamicCache | None,
         keep: Sequence[int],
     ) -> torch.Tensor:
-        """Return the logits (R, V) at `keep`; `seen` (T, slots + T) is None where each token sees all before it."""
-        inputs = {
+        """Return the logits (R, V) at `keep`; `mask` (1, 1, T, S) is None where each token sees all before it."""
+        inputs: dict[str, Any] = {
             "input_ids": torch.tensor([tokens], device=self.device),
             "position_ids": torch.tensor([depths], device=self.device) + self.virtual_tokens,
-            "attention_mask": None if seen is None else as_mask(seen, self.inner, self.dtype),
+            "attention_mask": mask,
         }
+        if cache is None:
+            inputs["use_cache"] = False
         return logits_at(self.inner, inputs, torch.tensor(list(keep), device=self.device), cache)[0]
 
     def _tree_mask(self, tree: Pack, kept: int) -> torch.Tensor:
-        """Return what each token sees (T, kept + T): all of the prefix, and of the tree what it continues."""
-        slots = torch.arange(len(tree.tokens), device=self.device)
-        ends = torch.tensor(tree.ends, device=self.device)
-        seen = (slots[:, None] >= slots[None, :]) & (slots[:, None] < ends[None, :])
-        return torch.nn.functional.pad(seen, (kept, 0), value=True)
+        """Return what each token sees (1, 1, T, kept + T): all of the prefix, and of the tree what it continues."""
+        return tree_mask(tree.ends, kept, self.inner, self.dtype, self.device)
 
     def differs(self) -> bool:
         """Return whether a small shared pass, with a stem and two branchings, differs from the plain forward pass."""

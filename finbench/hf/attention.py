@@ -6,12 +6,13 @@ Used of transformers (5.3 to 5.24): `config._attn_implementation` and `set_attn_
 otherwise differs in the trial, and is scored as without finbench.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from finbench.hf.blocks import TreeMask, cut, dense
 from finbench.hf.wrapped import base_of
 
 MASKABLE = ("sdpa", "eager")  # those that take a mask of any shape
@@ -43,6 +44,17 @@ def as_mask(seen: torch.Tensor, model: Any, dtype: torch.dtype) -> torch.Tensor:
         return seen[None, None]
     blank = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
     return blank.masked_fill(~seen, torch.finfo(dtype).min)[None, None]
+
+
+def tree_mask(ends: Sequence[int], kept: int, model: Any, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return the mask (1, 1, T, kept + T) of a tree (`Pack.ends`) that continues `kept` tokens.
+
+    On accelerators nothing is cut: there, many small calls cost more than the masked products.
+    """
+    blocks = cut(ends, kept)
+    if device.type == "cpu" and len(blocks) > 1 and base_of(model).config._attn_implementation == "sdpa":
+        return TreeMask(ends, kept, blocks, device)
+    return as_mask(dense(ends, kept, device), model, dtype)
 
 
 def window(model: Any) -> tuple[int | None, str]:

@@ -1,82 +1,146 @@
-"""Attention of a packed tree block by block: branches that share only the kept prefix never meet.
+"""Attention of a packed tree block by block: branches never meet, and each token meets what it continues.
 
 Rows packed into one pass are masked from each other, but a dense attention computes their products all the same, which
 grows with the square of the pass. In blocks it grows with the pass, so that passes can be long enough for fast matrix
-products.
+products. The mask itself says how to cut, so that a layer whose activations are forgotten and computed once more on the
+way back is cut there too.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 # Below this many tokens a block, calls cost more than the products that they save.
 LEAST_BLOCK = 32
+# Stems of stems are cut this deep; what branches further stays in one block, masked.
+DEEPEST = 4
 
 
-def spans(ends: Sequence[int], least: int) -> list[tuple[int, int]]:
-    """Return where to cut a tree's slots so that no cut parts a token from what continues it.
+@dataclass(frozen=True)
+class Block:
+    """The slots `start` to `stop` of a tree, and the numbers of the earlier blocks that all of them continue."""
 
-    Token j is seen by the slots j to `ends[j]`; each span but the last holds at least `least` slots.
+    start: int
+    stop: int
+    above: tuple[int, ...]
+
+
+def cut(ends: Sequence[int], kept: int) -> list[Block]:
+    """Return a tree's slots in blocks, in order: a token and what continues it meet in one, or one is above the other.
+
+    Token j is seen by the slots j to `ends[j]`, and `kept` tokens before the tree by all. A block copies the keys and
+    values above it, so it has at least half as many tokens as they where there are enough.
     """
-    found, start, slot = [], 0, 0
-    while slot < len(ends):
-        slot = ends[slot]
-        if slot - start >= least or slot == len(ends):
-            found.append((start, slot))
-            start = slot
+    found: list[Block] = []
+
+    def visit(start: int, stop: int, above: tuple[int, ...], copied: int) -> None:
+        opened = slot = start
+        while slot < stop:
+            end = ends[slot]
+            stem = next((place for place in range(slot, end) if ends[place] != end), end)
+            beyond = copied + stem - slot
+            if len(above) < DEEPEST and end - stem >= 2 * max(LEAST_BLOCK, beyond // 2):
+                if opened < slot:
+                    found.append(Block(opened, slot, above))
+                found.append(Block(slot, stem, above))
+                visit(stem, end, (*above, len(found) - 1), beyond)
+                opened = end
+            elif end - opened >= max(LEAST_BLOCK, copied // 2):
+                found.append(Block(opened, end, above))
+                opened = end
+            slot = end
+        if opened < stop:
+            found.append(Block(opened, stop, above))
+
+    visit(0, len(ends), (), kept)
     return found
 
 
-def in_blocks(seen: torch.Tensor, ends: Sequence[int]) -> AbstractContextManager[Any]:
-    """Return a context in which attention under the mask `seen` (T, kept + T) runs block by block.
+def dense(ends: Sequence[int], kept: int, device: torch.device) -> torch.Tensor:
+    """Return what each token sees (T, kept + T): all that is kept, and of the tree what it continues."""
+    return torch.nn.functional.pad(_among(torch.tensor(ends, device=device), 0, len(ends)), (kept, 0), value=True)
 
-    A block copies the kept keys and values, so it has at least half as many tokens as they. On accelerators nothing
-    changes: there, many small calls cost more than the masked products.
+
+def _among(ends: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+    """Return which of the slots `start` to `stop` each of them sees (N, N)."""
+    slots = torch.arange(start, stop, device=ends.device)
+    return (slots[:, None] >= slots[None, :]) & (slots[:, None] < ends[None, start:stop])
+
+
+class TreeMask(torch.Tensor):
+    """A tree's mask (1, 1, T, kept + T) under which scaled dot-product attention runs block by block.
+
+    Whatever else is done with it is done with the dense mask. `cuts` counts the attentions that were cut since the
+    start, by which a trial sees that the model's attention calls what is waited for.
     """
-    kept = seen.shape[1] - len(ends)
-    cuts = spans(ends, max(LEAST_BLOCK, kept // 2))
-    return InBlocks(seen, kept, cuts) if seen.device.type == "cpu" and len(cuts) > 1 else nullcontext()
 
+    cuts = 0
 
-class InBlocks(TorchFunctionMode):
-    """Cuts each attention that is given our mask; any other call, and any other function, is as it was.
+    @staticmethod
+    def __new__(cls: Any, ends: Sequence[int], kept: int, blocks: Sequence[Block], device: torch.device) -> "TreeMask":
+        """Return a tensor that has a shape and no memory."""
+        shape = (1, 1, len(ends), kept + len(ends))
+        made: TreeMask = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=torch.bool, device=device)  # type: ignore[attr-defined]
+        return made
 
-    `cut` counts the attentions that were cut since the start, by which a trial sees that the model's attention calls
-    what is waited for.
-    """
-
-    cut = 0
-
-    def __init__(self, seen: torch.Tensor, kept: int, cuts: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, ends: Sequence[int], kept: int, blocks: Sequence[Block], device: torch.device) -> None:
         super().__init__()
-        self._seen, self._kept, self._cuts = seen, kept, cuts
-        self._masks = [
-            torch.cat([seen[start:stop, :kept], seen[start:stop, kept + start : kept + stop]], dim=1)
-            for start, stop in cuts
-        ]
+        self._ends, self._kept, self._blocks, self._device = ends, kept, blocks, device
+        self._masks: dict[torch.dtype, list[torch.Tensor]] = {}
 
+    @classmethod
     def __torch_function__(
-        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+        cls, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        kwargs = kwargs or {}
-        if func is not scaled_dot_product_attention or len(args) != 3 or not self._is_ours(kwargs.get("attn_mask")):
-            return func(*args, **kwargs)
-        InBlocks.cut += 1
-        query, key, value = args  # (1, heads, T, d), twice (1, heads, kept + T, d)
-        attended = []
-        for (start, stop), own in zip(self._cuts, self._masks, strict=True):
-            keys, values = (
-                torch.cat([states[:, :, : self._kept], states[:, :, self._kept + start : self._kept + stop]], dim=2)
-                for states in (key, value)
-            )
-            block = func(query[:, :, start:stop], keys, values, **{**kwargs, "attn_mask": own})
-            attended.append(block.transpose(1, 2))
-        return torch.cat(attended, dim=1).transpose(1, 2)  # (1, heads, T, d), laid out as the model reads it next
+        """Cut an attention under this mask; leave any other function to the dense one."""
+        mask = (kwargs or {}).get("attn_mask")
+        if func is scaled_dot_product_attention and len(args) == 3 and isinstance(mask, TreeMask):
+            return mask._attend(*args, **kwargs)
+        with torch._C.DisableTorchFunctionSubclass():  # what is made of a mask is a plain tensor
+            return func(*args, **(kwargs or {}))
 
-    def _is_ours(self, mask: torch.Tensor | None) -> bool:
-        """Return whether a mask (1, 1, T, kept + T) is the one given to the model, not one made from it."""
-        return mask is not None and mask.data_ptr() == self._seen.data_ptr() and mask.shape[2:] == self._seen.shape
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Do it with the dense mask."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, TreeMask):
+                return dense(value._ends, value._kept, value._device)[None, None]
+            return value
+
+        return func(*tree_map(plain, args), **tree_map(plain, kwargs or {}))
+
+    def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **settings: Any) -> torch.Tensor:
+        """Return what the tokens attend to (1, heads, T, d), of keys and values (1, heads, kept + T, d)."""
+        TreeMask.cuts += 1
+        before = [self._kept] if self._kept else []
+        own = [block.stop - block.start for block in self._blocks]
+        # split once, for each slice would have a gradient of the whole's size
+        queries = query.split(own, dim=2)
+        keys, values = key.split([*before, *own], dim=2), value.split([*before, *own], dim=2)
+        attended = []
+        for number, (block, mask) in enumerate(zip(self._blocks, self._of(query.dtype), strict=True)):
+            met = [*range(len(before)), *(len(before) + one for one in (*block.above, number))]
+            seen = (torch.cat([part[one] for one in met], dim=2) for part in (keys, values))
+            found = scaled_dot_product_attention(queries[number], *seen, **{**settings, "attn_mask": mask})
+            attended.append(found.transpose(1, 2))
+        return torch.cat(attended, dim=1).transpose(1, 2)  # laid out as the model reads it next
+
+    def _of(self, dtype: torch.dtype) -> list[torch.Tensor]:
+        """Return the blocks' masks (N, above + N) as what is added to products, made once for all layers."""
+        if dtype not in self._masks:
+            ends = torch.tensor(self._ends, device=self._device)
+            self._masks[dtype] = [self._mask(block, ends, dtype) for block in self._blocks]
+        return self._masks[dtype]
+
+    def _mask(self, block: Block, ends: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        seen = _among(ends, block.start, block.stop)
+        above = self._kept + sum(self._blocks[one].stop - self._blocks[one].start for one in block.above)
+        added = torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, -torch.inf)
+        return torch.nn.functional.pad(added, (above, 0))

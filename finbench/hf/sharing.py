@@ -16,7 +16,7 @@ EXACT, ROUNDED = 1e-3, 0.1
 
 def tolerance(model: Any) -> float:
     """Return how far a trial's logits may differ from the plain pass's, as a share of the largest logit."""
-    return EXACT if model.dtype == torch.float32 and not quantised(model) else ROUNDED
+    return EXACT if model.dtype in (torch.float32, torch.float64) and not quantised(model) else ROUNDED
 
 
 def sharing_key(model: Any) -> tuple[object, ...]:

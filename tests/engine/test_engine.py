@@ -136,7 +136,7 @@ def test_the_trial_notices_rows_that_see_one_another(model: torch.nn.Module, mon
     shared = SharedModel(model)
     assert not shared.differs()
     mask = shared._tree_mask
-    monkeypatch.setattr(shared, "_tree_mask", lambda tree, kept: mask(tree, kept).fill_(True))
+    monkeypatch.setattr(shared, "_tree_mask", lambda tree, kept: torch.ones_like(mask(tree, kept)))
     assert shared.differs()
 
 

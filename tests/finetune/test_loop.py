@@ -166,9 +166,9 @@ def test_a_batch_that_only_fills_up_changes_nothing(still: Path, tmp_path: Path)
     arguments = TrainingArguments(str(tmp_path), report_to="none", use_cpu=True)
     trainer = RecipeTrainer(model=model, args=arguments)
     example = Example("a", "t", tuple(range(5, 105)), "", 1)
-    for shares in (False, True):
+    for shares in ("", "padded", "packed"):
         batch = collate([{"example": example, "fills": True}] * 2, 0, (), shares=shares)
-        assert ("groups" in batch) == shares
+        assert ("groups" in batch) == bool(shares)
         if shares:
             install(model)
         trainer.compute_loss(model, batch, num_items_in_batch=torch.tensor(3)).backward()

@@ -11,7 +11,6 @@ from transformers import DynamicCache
 
 from finbench.engine.model import SharedModel
 from finbench.errors import FinbenchError
-from finbench.hf.attention import as_mask
 from finbench.hf.bits import keep_layout
 from finbench.hf.forward import hidden_states, logits_at
 from finbench.hf.load import refusing
@@ -273,16 +272,17 @@ class Stage(SharedModel):
         self,
         tokens: Sequence[int],
         depths: Sequence[int],
-        seen: torch.Tensor | None,
-        cache: DynamicCache,
+        mask: torch.Tensor | None,
+        cache: DynamicCache | None,
         keep: Sequence[int],
     ) -> torch.Tensor:
         """Return what this stage makes of the tokens: hidden states, or logits at `keep`."""
+        assert cache is not None  # a stage scores
         inputs: dict[str, torch.Tensor | None] = {"inputs_embeds": self.arrived}
         if self.number == 0:
             inputs = {"input_ids": torch.tensor([tokens], device=self.device)}
         inputs["position_ids"] = torch.tensor([depths], device=self.device)
-        inputs["attention_mask"] = None if seen is None else as_mask(seen, self.inner, self.dtype)
+        inputs["attention_mask"] = mask
         if not self.is_last:
             return hidden_states(getattr(self.inner, self.inner.base_model_prefix), inputs, cache).to(self.dtype)
         return logits_at(self.inner, inputs, torch.tensor(list(keep), device=self.device), cache)[0]
@@ -303,14 +303,14 @@ class ConnectedStage(Stage):
         self,
         tokens: Sequence[int],
         depths: Sequence[int],
-        seen: torch.Tensor | None,
-        cache: DynamicCache,
+        mask: torch.Tensor | None,
+        cache: DynamicCache | None,
         keep: Sequence[int],
     ) -> torch.Tensor:
         if self.number > 0:
             self.arrived = torch.empty(1, len(tokens), self.width, dtype=self.dtype, device=self.device)
             dist.recv(self.arrived, self.number - 1)
-        result = super()._forward(tokens, depths, seen, cache, keep)
+        result = super()._forward(tokens, depths, mask, cache, keep)
         if self.is_last:
             return result
         dist.send(result.contiguous(), self.number + 1)
