@@ -54,13 +54,3 @@ def test_a_dry_run_of_a_matrix_loads_no_model(bert: Path, tmp_path: Path, capsys
     (tmp_path / "m.yaml").write_text(f"name: m\ntasks: [fin_fpb]\nbases:\n  - {{base: {bert}, model: hf}}\n")
     assert main(["run", str(tmp_path / "m.yaml"), "--cells", str(tmp_path / "cells"), "--dry-run"]) == 0
     assert "1 to score" in capsys.readouterr().out and not (tmp_path / "cells").exists()
-
-
-def test_the_completion_script_is_one_and_knows_every_command(tmp_path: Path) -> None:
-    pytest.importorskip("shtab", reason="completion is an extra")
-    done = subprocess.run([sys.executable, "-m", "finbench", "completion", "bash"], capture_output=True, text=True)
-    (tmp_path / "script").write_text(done.stdout)
-    asked = "COMP_WORDS=(finbench pre); COMP_CWORD=1; _shtab_finbench; echo ${COMPREPLY[@]}"
-    words = f"source {tmp_path / 'script'}; {asked}"
-    assert subprocess.run(["bash", "-c", words], capture_output=True, text=True).stdout.strip() == "predict"
-    assert all(command in done.stdout for command in COMMANDS) and "--dry-run" in done.stdout
