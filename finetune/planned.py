@@ -23,8 +23,10 @@ def length(recipe: Recipe, tokens: int | None = None) -> tuple[int, int]:
     return tokens, shared if shared < tokens else 0
 
 
-def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Workload:
+def planned(recipe: Recipe, tokens: int, shared: int, double: bool, device: str = "cpu") -> Workload:
     """Return the recipe's job for batches of rows of `tokens`; `double` quantises 4-bit scales too.
+
+    On a processor ("cpu") rows are packed where prefixes may be shared.
 
     Raises:
         FinbenchError: the base's configuration cannot be had.
@@ -50,10 +52,13 @@ def planned(recipe: Recipe, tokens: int, shared: int, double: bool) -> Workload:
         adapted = apply(model, recipe)
     trainable = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
     answer = 1 if recipe.task_type != "classifier" else 0
-    one, two = (saved_bytes(adapted, rows, tokens, shared, answer) for rows in (1, 2))
+    packed = device == "cpu" and recipe.task_type == "causal" and recipe.prefix_sharing == "auto"
+    few = 3 if packed else 1  # rows, from which on what is kept grows evenly
+    least, more = (saved_bytes(adapted, rows, tokens, shared, answer, packed) for rows in (few, few + 1))
 
     def pass_bytes(rows: int) -> PassBytes:
-        return PassBytes(one + (rows - 1) * (two - one), rows * answer * shape.vocabulary * 4)
+        kept = max(least + (rows - few) * (more - least), 0)
+        return PassBytes(kept, rows * answer * shape.vocabulary * 4)
 
     return Workload(
         shape, precision, recipe.bits, double, recipe.batch_size, tokens, trainable,

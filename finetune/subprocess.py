@@ -73,6 +73,8 @@ def needs_of(recipe: Path, settings: Sequence[str], cpus: float, gpus: float) ->
 
     read = read_recipe(recipe, settings)
     try:
-        return Needs(cpus, gpus, PROCESS_BYTES + memory(planned(read, *length(read), False)).total)
+        return Needs(
+            cpus, gpus, PROCESS_BYTES + memory(planned(read, *length(read), False, "cuda" if gpus else "cpu")).total
+        )
     except (FinbenchError, ValueError):
         return Needs(cpus, gpus, PROCESS_BYTES)

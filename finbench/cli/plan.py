@@ -62,7 +62,8 @@ def _recipe(options: argparse.Namespace, devices: int, device_bytes: int | None,
     recipe = read_recipe(options.file, options.settings)
     tasks = sizes(recipe.tasks)
     tokens, shared = length(recipe, options.tokens)
-    job = planned(recipe, tokens, shared, options.double_quantisation)
+    device = "cuda" if options.gpu else "cpu"
+    job = planned(recipe, tokens, shared, options.double_quantisation, device)
     print(f"{recipe.base}, {recipe.method}, {job.trainable:,} trained parameters; ", end="")
     print(
         f"adapter {2 * job.adapter / 2**20:.1f} MiB in 16 bits, {4 * job.adapter / 2**20:.1f} MiB as trained (float32)"

@@ -119,6 +119,15 @@ class TreeMask(torch.Tensor):
     def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **settings: Any) -> torch.Tensor:
         """Return what the tokens attend to (1, heads, T, d), of keys and values (1, heads, kept + T, d)."""
         TreeMask.cuts += 1
+        del settings["attn_mask"]
+        states = (query, key, value)
+        if torch.is_grad_enabled() and any(one.requires_grad for one in states) and not settings.get("dropout_p"):
+            found: torch.Tensor = _Forgetting.apply(self, settings, *states)  # type: ignore[no-untyped-call]
+            return found
+        return self.attended(*states, **settings)
+
+    def attended(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **settings: Any) -> torch.Tensor:
+        """Return attention block by block."""
         before = [self._kept] if self._kept else []
         own = [block.stop - block.start for block in self._blocks]
         # split once, for each slice would have a gradient of the whole's size
@@ -128,7 +137,7 @@ class TreeMask(torch.Tensor):
         for number, (block, mask) in enumerate(zip(self._blocks, self._of(query.dtype), strict=True)):
             met = [*range(len(before)), *(len(before) + one for one in (*block.above, number))]
             seen = (torch.cat([part[one] for one in met], dim=2) for part in (keys, values))
-            found = scaled_dot_product_attention(queries[number], *seen, **{**settings, "attn_mask": mask})
+            found = scaled_dot_product_attention(queries[number], *seen, attn_mask=mask, **settings)
             attended.append(found.transpose(1, 2))
         return torch.cat(attended, dim=1).transpose(1, 2)  # laid out as the model reads it next
 
@@ -144,3 +153,32 @@ class TreeMask(torch.Tensor):
         above = self._kept + sum(self._blocks[one].stop - self._blocks[one].start for one in block.above)
         added = torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, -torch.inf)
         return torch.nn.functional.pad(added, (above, 0))
+
+
+class _Forgetting(torch.autograd.Function):
+    """Attention in blocks that keeps nothing for the way back but what it was given: blocks are attended once more.
+
+    Each block's copies of what is above it would be a quarter of all that a training step of a narrow model keeps.
+    """
+
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu")
+    def forward(ctx: Any, mask: TreeMask, settings: dict[str, Any], *states: torch.Tensor) -> torch.Tensor:
+        """Return what `mask` has of queries, keys and values."""
+        ctx.mask, ctx.settings = mask, settings
+        ctx.save_for_backward(*states)
+        return mask.attended(*states, **settings)
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients of queries, keys and values."""
+        states = [
+            state.detach().requires_grad_(needed)
+            for state, needed in zip(ctx.saved_tensors, ctx.needs_input_grad[2:], strict=True)
+        ]
+        wanted = [state for state in states if state.requires_grad]
+        with torch.enable_grad():
+            found = ctx.mask.attended(*states, **ctx.settings)
+        grown = iter(torch.autograd.grad(found, wanted, gradient))
+        return (None, None, *(next(grown) if state.requires_grad else None for state in states))

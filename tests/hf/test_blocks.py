@@ -130,6 +130,23 @@ def test_gradients_are_those_of_dense_attention(forgets: bool) -> None:
     assert TreeMask.cuts - cuts == 1 + forgets  # what was forgotten is cut once more
 
 
+def test_attention_keeps_what_it_was_given_and_nothing_else() -> None:
+    tree = two_tasks()
+    mask = TreeMask(tree.ends, 0, cut(tree.ends, 0), torch.device("cpu"))
+    states = [torch.randn(1, 2, len(tree.tokens), 8, requires_grad=True) for _ in range(3)]
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    for dropout, most in ((0.0, 3), (0.1, 100)):  # one draw of dropout is not had again
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            torch.nn.functional.scaled_dot_product_attention(*states, attn_mask=mask, dropout_p=dropout)
+        assert 3 * states[0].nbytes <= sum(kept.values()) <= most * states[0].nbytes
+
+
 def test_whatever_else_is_done_with_a_mask_is_done_with_the_dense_one() -> None:
     tree = two_tasks()
     expected = dense(tree.ends, 3, torch.device("cpu"))[None, None]

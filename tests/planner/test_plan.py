@@ -69,6 +69,8 @@ def test_what_autograd_keeps_is_predicted_from_above(family, shared):
     assert kept <= saved_bytes(empty, 3, 24, shared) <= 1.15 * kept
     if family == "gpt2":
         assert saved_bytes(empty, 3, 24, shared) == kept
+    # seven rows are cut into blocks
+    assert saved_bytes(empty, 7, 24, shared, 1, True) == _kept(real, 7, 24, shared, 1, torch, True)
 
 
 def job(**changed) -> Workload:
