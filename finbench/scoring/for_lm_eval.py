@@ -93,6 +93,11 @@ def match_value(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     return _scored("number", doc, results)
 
 
+def match_tags(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Score several generated names in their order."""
+    return _scored("tags", doc, results)
+
+
 def match_labels(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score several generated labels."""
     return _scored("labels", doc, results)
@@ -119,6 +124,7 @@ KIND_OF: Mapping[Callable[..., dict[str, Any]], Kind] = {
     match_labels: KINDS["labels"],
     match_value: KINDS["number"],
     match_tag: KINDS["tag"],
+    match_tags: KINDS["tags"],
     match_spans: KINDS["spans"],
     match_text: KINDS["text"],
     choose_option: KINDS["multiple_choice"],
