@@ -32,8 +32,7 @@ def read_finer(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
         records, missing = complete_records(table, split, "context", "target")
         dropped |= missing
         splits[split] = [
-            Row(f"finer-{split}-{n}", record["context"].rstrip(), answer=record["target"])
-            for n, record in records
+            Row(f"finer-{split}-{n}", record["context"].rstrip(), answer=record["target"]) for n, record in records
         ]
     return splits, dropped
 

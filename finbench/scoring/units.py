@@ -21,7 +21,7 @@ MINUS = "[-\u02d7\u2012\u2013\u2014\u2015\u2043\u207b\u208b\u2212\u2796\ufe58\uf
 MINUS_WORD = r"\b(?:minus|negative|negativ)\s+|[负負]|マイナス"
 LETTER = r"[^\W\d_\u3040-\u30ff\u3400-\u9fff]"  # one that makes a longer word of what stands before it
 UNIT = re.compile(
-    r"\s*(?:(?P<percent>%|(?:percent(?:age)?(?:\s+points?)?|per\s+cent|pct|prozent)\b)|(?P<basis>(?:bps?|basis\s+points?)\b)|"
+    r"\s*(?:(?P<percent>%|(?:percent(?:age)?(?:\s+points?)?|per\s+cent|pct|prozent|ppt?s?|p\.p\.)(?![^\W\d]))|(?P<mille>‰)|(?P<times>x(?!\s*\w))|(?P<basis>(?:bps?|basis\s+points?)\b)|"
     rf"(?P<scale>{SCALE})(?!{LETTER})|(?P<letter>mm|[kmbt])(?!{LETTER})|(?P<han>{'|'.join(HAN)})|(?P<money>{MONEY}))",
     re.IGNORECASE,
 )
@@ -34,18 +34,20 @@ POWER = re.compile(r"\s*[x×*·]\s*10\s*(?:\^|\*\*)\s*(?P<power>[+-]?\d{1,2})(?!
 
 MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
-    r"nov(?:ember)?|dec(?:ember)?)\b\.?"
+    r"nov(?:ember)?|dec(?:ember)?|januar|februar|märz|mai|juni|juli|oktober|dezember|janvier|février|mars|avril|juin|"
+    r"juillet|août|septembre|octobre|novembre|décembre)\b\.?"
 )
 DATE = re.compile(
-    r"\b\d{4}-\d{1,2}-\d{1,2}\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.(?:19|20)\d\d\b|"
+    r"\b\d{4}-\d{1,2}-\d{1,2}\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.(?:19|20)?\d\d\b(?![.,]\d)|"
     rf"\b{MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+(?:19|20)\d\d)?\b(?![.,]\d)|"
-    rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{MONTH},?(?:\s+(?:19|20)\d\d\b)?|\b{MONTH}\s+(?:19|20)\d\d\b|"
+    rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+)?{MONTH},?(?:\s+(?:19|20)\d\d\b)?|\b{MONTH}\s+(?:19|20)\d\d\b|"
     r"\b(?:fy|fiscal(?:\s+year)?|calendar\s+year)\s*'?(?:(?:19|20)\d\d|\d\d)(?:[-/]\d{2,4})?\b|"
     r"\b[qh][1-4]\b(?:\s+(?:fy\s*)?(?:19|20)\d\d\b)?|(?:19|20)\d\d年(?:度|\d{1,2}月)?(?:\d{1,2}日)?",
     re.IGNORECASE,
 )
 YEAR = re.compile(
-    r"\b(?:in|for|of|by|during|since|from|to|year|ended|ending)\s+(?:19|20)\d\d\b(?![.,]\d)", re.IGNORECASE
+    r"\b(?:in|for|of|by|during|since|from|to|year|ended|ending|jahre?|année|en|anno|año)\s+(?:19|20)\d\d\b(?![.,]\d)",
+    re.IGNORECASE,
 )
 
 
@@ -75,7 +77,7 @@ def units_at(line: str, position: int, money: bool) -> Units | None:
         money = money or bool(unit["money"])
         words += bool(unit["scale"] or letter)
         power += _power(unit)
-        percent = percent or bool(unit["percent"] or unit["basis"])
+        percent = percent or bool(unit["percent"] or unit["basis"] or unit["mille"])
         end = unit.end()
     note = NOTE.match(line, end)
     if note is None:
@@ -84,8 +86,8 @@ def units_at(line: str, position: int, money: bool) -> Units | None:
 
 
 def _power(unit: re.Match[str]) -> int:
-    if unit["basis"]:
-        return -2  # of the percent that they are counted in
+    if unit["basis"] or unit["mille"]:
+        return -2 if unit["basis"] else -1  # of the percent that they are counted in
     if unit["han"]:
         return HAN[unit["han"]]
     return LETTERS[unit["letter"].lower()] if unit["letter"] else _power_of(unit["scale"] or "")

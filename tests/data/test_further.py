@@ -94,7 +94,7 @@ def test_fnxl_is_asked_four_at_a_time_from_the_publishers_tables(folder: Path) -
         "Goodwill,Revenues",
     ]
     text = rows.splits["test"][0].text
-    assert "\nGoodwill, Revenues\nWhat is the best us gaap tag for entity \"0.5\" in sentence: \"Item 0" in text
+    assert '\nGoodwill, Revenues\nWhat is the best us gaap tag for entity "0.5" in sentence: "Item 0' in text
     assert rows.dropped["train: sentence stands in test"] == 1 and len(rows.splits["train"]) == 2
     write_csv(folder / "fnxl" / "test_sample.csv", columns, row(1, "no dict"))
     with pytest.raises(FinbenchError, match="test_sample.csv, line 2: numerals-tags is no dict"):

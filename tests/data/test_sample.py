@@ -101,7 +101,9 @@ def test_classifiers_read_the_text_or_the_question_and_the_text(task: str) -> No
 @pytest.mark.parametrize("task", WITH_INSTRUCTION)
 def test_where_the_text_holds_the_instruction_classifiers_read_what_it_is_about(task: str) -> None:
     for row in map(as_row, read_records(task)):
-        assert len(row.classifier_text) == 1 and row.classifier_text[0] in row.text and row.classifier_text[0] != row.text
+        assert (
+            len(row.classifier_text) == 1 and row.classifier_text[0] in row.text and row.classifier_text[0] != row.text
+        )
 
 
 @pytest.mark.parametrize("task", ["fpb", "fiqa", "tfns", "nwgi", "fomc"])
