@@ -1,6 +1,6 @@
 """Tasks of PIXIU's FLARE, in the one form that they share: `query` (instruction and text), `text`, `answer`.
 
-Two of them are published as test alone: some of their rows, drawn once and for all, are train, for the shots of prompts.
+Two of them are published as test alone: a few of their rows, drawn once and for all, are train, for shots.
 """
 
 from functools import partial

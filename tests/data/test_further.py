@@ -1,4 +1,4 @@
-"""Further datasets of the field from files as their publishers lay them out; the rows are invented, the forms are not."""
+"""Further datasets of the field, read from files as their publishers lay them out; only the rows are invented."""
 
 import csv
 import json
