@@ -79,7 +79,7 @@ def _fingpt(answer: Answer, golds: Set[str]) -> tuple[str, str] | None:
 
 
 def _finlora(answer: Answer, golds: Set[str]) -> tuple[str, str]:
-    """FinLoRA's table: right if the truth stands anywhere in the answer, else the whole answer is a class of its own."""
+    """FinLoRA's table: right if the truth stands anywhere in the answer, else the answer is a class of its own."""
     return answer.gold, answer.gold if answer.gold.lower() in answer.text.lower() else answer.text
 
 
