@@ -21,8 +21,8 @@ QUESTIONS = 9  # of a headline, always in the same order; the first is the one w
 class Rows:
     """The rows' outcomes of one cell: arrays of one length, and the number of the cluster that each row is in.
 
-    `near` says which answers are right where a tolerance decides, and not equality; `worth` is what rows are worth where
-    not accuracy ranks them (`finbench.leaderboard.primary`).
+    `near` says which answers are right where a tolerance decides, and not equality; `worth` is what rows are worth
+    where not accuracy ranks them (`finbench.leaderboard.primary`).
     """
 
     ids: npt.NDArray[Any]
@@ -143,7 +143,8 @@ class Outcomes:
     def accuracy(self, first: Cell, second: Cell) -> exact.Comparison | str:
         """Test by how much the second is more accurate: exact McNemar, or clusters swapped where rows repeat.
 
-        Where another metric than accuracy ranks a task, it is that one, by a permutation of clusters. Returns why not, in words, where the two have not the same rows.
+        Where another metric than accuracy ranks a task, it is that one, by a permutation of clusters. Returns why not,
+        in words, where the two have not the same rows.
         """
         pair = self._pair(first, second)
         if isinstance(pair, str):

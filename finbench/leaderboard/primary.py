@@ -13,7 +13,7 @@ from finbench.scoring.kinds import kind_called
 from finbench.scoring.metrics import Floats, ratio
 
 ACCURACY = "accuracy"
-NAMES: Mapping[str, str] = {"f1": "F1", "rouge_l": "ROUGE-L", "places": "places"}
+NAMES: Mapping[str, str] = {"f1": "F1", "rouge_l": "ROUGE-L", "bertscore": "BERTScore"}
 Z = 1.959964  # of a 95% interval
 
 

@@ -36,6 +36,6 @@ def reported(metric: str) -> str:
     scores = [task for task in tasks if task in found["bertscore"]]
     known = f" Of {' and '.join(scores)} it is BERTScore, which is no accuracy." if scores else ""
     return (
-        f"{markdown(['model (as reported)', *tasks], rows)}\n\nReported in *{found['source']}*. A number is right there "
-        f"wherever it stands in an answer, and of finer and fnxl each of a row's four answers counts.{known}\n"
+        f"{markdown(['model (as reported)', *tasks], rows)}\n\nReported in *{found['source']}*. A number is right "
+        f"there wherever it stands in an answer; of finer and fnxl each of a row's four answers counts.{known}\n"
     )

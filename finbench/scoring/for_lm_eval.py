@@ -113,6 +113,11 @@ def match_text(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     return _scored("text", doc, results)
 
 
+def match_bertscore(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Score a generated text by a local model, too."""
+    return _scored("bertscore", doc, results)
+
+
 def choose_option(doc: Doc, results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
     """Score a row of lettered options."""
     return _scored("multiple_choice", doc, results)
@@ -127,6 +132,7 @@ KIND_OF: Mapping[Callable[..., dict[str, Any]], Kind] = {
     match_tags: KINDS["tags"],
     match_spans: KINDS["spans"],
     match_text: KINDS["text"],
+    match_bertscore: KINDS["bertscore"],
     choose_option: KINDS["multiple_choice"],
     answers.classify: KINDS["choice"],
     answers.classify_generated: KINDS["label"],

@@ -98,7 +98,12 @@ def _one_of_two_ways(found: list[_Found]) -> set[Decimal | None]:
     if len(shares) != 1 or len(others) != 1 or None in shares | others:
         return set()
     (share,), (other,) = shares, others
-    return shares if share is not None and other is not None and share == other.scaleb(2) else set()
+    return shares if share is not None and other is not None and share == _hundredfold(other) else set()
+
+
+def _hundredfold(value: Decimal) -> Decimal:
+    sign, digits, exponent = value.as_tuple()
+    return Decimal((sign, digits, int(exponent) + 2))  # exact, where a product is rounded to 28 digits
 
 
 def _digits(value: Decimal | None) -> str:
@@ -181,7 +186,7 @@ def _in_parentheses(before: str, value: Decimal, share: bool, minus: bool, earli
             return one.value  # 5,000,000 (5 million)
         if one.value is not None and one.percent != share and not minus:
             wider, narrower = (one.value.copy_abs(), value) if one.percent else (value, one.value.copy_abs())
-            if wider == narrower.scaleb(2):  # 0.12 (12%)
+            if wider == _hundredfold(narrower):  # 0.12 (12%)
                 return value.copy_sign(one.value)
     if SPELLED_BEFORE.search(before):
         return value  # five (5)

@@ -15,7 +15,7 @@ from finbench.records import Outcome
 from finbench.scoring.kinds import KINDS
 from finbench.scoring.kinds.summary import summarise
 
-PRIMARY = {"labels": "f1", "spans": "f1", "text": "rouge_l", "tags": "places"}
+PRIMARY = {"labels": "f1", "spans": "f1", "text": "rouge_l", "tags": "places", "bertscore": "bertscore"}
 GOLD = "; ".join(f"PLACE: town{n}" for n in range(4))
 
 
