@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
 DATASETS = (
     *("fpb", "fiqa", "tfns", "nwgi", "nwgi7", "headline", "ner", "xbrl_tags", "xbrl_values"),
-    *("xbrl_term", "formula", "financebench", "finer", "fnxl", "finqa", "convfinqa"),
+    *(
+        "xbrl_term",
+        "formula",
+        "financebench",
+        "xbrl_formulas",
+        "xbrl_calculations",
+        "finer",
+        "fnxl",
+        "finqa",
+        "convfinqa",
+    ),
     *("fomc", "german", "australian", "ma", "edtsum", "finentity"),
 )
 MOST_SHOTS = 5
@@ -29,6 +39,8 @@ PLACES = {  # of datasets that share a file
     "nwgi7": ("nwgi", "DATASET7"),
     "xbrl_tags": ("xbrl", "TAGS"),
     "xbrl_values": ("xbrl", "VALUES"),
+    "xbrl_formulas": ("xbrl", "FORMULAS"),
+    "xbrl_calculations": ("xbrl", "CALCULATIONS"),
     "xbrl_term": ("finlora", "XBRL_TERM"),
     "formula": ("finlora", "FORMULA"),
     "financebench": ("finlora", "FINANCEBENCH"),

@@ -93,6 +93,11 @@ def match_value(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     return _scored("number", doc, results)
 
 
+def match_formula(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Score a generated formula."""
+    return _scored("formula", doc, results)
+
+
 def match_tags(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score several generated names in their order."""
     return _scored("tags", doc, results)
@@ -128,6 +133,7 @@ KIND_OF: Mapping[Callable[..., dict[str, Any]], Kind] = {
     classify_generated: KINDS["label"],
     match_labels: KINDS["labels"],
     match_value: KINDS["number"],
+    match_formula: KINDS["formula"],
     match_tag: KINDS["tag"],
     match_tags: KINDS["tags"],
     match_spans: KINDS["spans"],

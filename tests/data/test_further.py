@@ -15,6 +15,7 @@ from finbench.tasks.load import kind_of, load_tasks
 
 FURTHER = {
     **dict.fromkeys(("fin_finer", "fin_fnxl"), "tags"),
+    **dict.fromkeys(("fin_xbrl_formulas", "fin_xbrl_calculations"), "formula"),
     **dict.fromkeys(("fin_finqa", "fin_convfinqa"), "number"),
     **dict.fromkeys(("fin_fomc", "fin_german", "fin_australian", "fin_ma"), "choice"),
     **dict.fromkeys(("fin_fomc_gen", "fin_ma_gen"), "label"),
@@ -99,6 +100,33 @@ def test_fnxl_is_asked_four_at_a_time_from_the_publishers_tables(folder: Path) -
     write_csv(folder / "fnxl" / "test_sample.csv", columns, row(1, "no dict"))
     with pytest.raises(FinbenchError, match="test_sample.csv, line 2: numerals-tags is no dict"):
         read("fnxl")
+
+
+CONTEXT = """You are a knowledgeable XBRL assistant.
+
+XBRL file:
+ ```xml
+ <us-gaap:Assets >12</>
+ ```
+
+Example question: Can you provide the formula for Operating Profit Margin from Example Corp?
+Example answer: (50000000 / 3590000000) * 100
+
+Question: {} Answer with a formula substituted with values.
+
+Answer:"""
+
+
+def test_formulas_on_filings_come_as_the_hub_has_them(folder: Path) -> None:
+    for split in ("train", "test"):
+        rows = [[CONTEXT.format(f"{split} margin?"), f"(3 / {len(split)}) * 100"], [CONTEXT.format("other?"), "none"]]
+        write_csv(folder / "xbrl" / f"formula_calculation_{split}.csv", ["context", "target"], *rows)
+    rows = load("xbrl_calculations")
+    (row,) = rows.splits["test"]
+    assert (
+        row.question == "test margin? Answer with a formula substituted with values." and row.answer == "(3 / 4) * 100"
+    )
+    assert row.xml == "<us-gaap:Assets >12</>" and rows.dropped["test: answer is no formula"] == 1
 
 
 def page(name: str, **more: Any) -> dict[str, Any]:

@@ -22,7 +22,19 @@ LABELS = {
     "fomc": ("dovish", "hawkish", "neutral"),
 }
 XBRL = ("xbrl_tags", "xbrl_values")
-FREE = ("xbrl_term", "formula", "financebench", "finer", "fnxl", "finqa", "convfinqa", "edtsum", "finentity")
+FREE = (
+    "xbrl_term",
+    "formula",
+    "financebench",
+    "finer",
+    "fnxl",
+    "xbrl_formulas",
+    "xbrl_calculations",
+    "finqa",
+    "convfinqa",
+    "edtsum",
+    "finentity",
+)
 WITH_INSTRUCTION = {"german": ("bad", "good"), "australian": ("bad", "good"), "ma": ("complete", "rumour")}
 ALL = (*LABELS, *WITH_INSTRUCTION, *XBRL, *FREE)
 THREE_OF_SEVEN = {
