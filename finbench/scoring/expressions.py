@@ -76,7 +76,7 @@ def _value(text: str) -> str:
 
 
 def _part(token: re.Match[str]) -> str:
-    """Return a token as Python reads it: names and numbers as texts, whose value is looked up; two in a row are none."""
+    """Return a token as Python reads it: names and numbers as texts to be looked up, of which two in a row are none."""
     if token["name"]:
         return f"({PREFIX.sub('', token['name'])!r})"
     if token["number"]:
