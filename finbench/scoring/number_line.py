@@ -24,10 +24,11 @@ REFERENCE = re.compile(
     r"(?![.,]?\d|\s*%)",
     re.IGNORECASE,
 )
+ARABIC = str.maketrans("\u066b\u066c", ".,")
 OPERAND = rf"(?:{CURRENCY}|[\d\s.,()%])"
 COMPUTED = re.compile(  # 20 + 22 = : what follows is the result
-    rf"^(?:[^\d=]*[:=]\s*)?(?=[^=]*[\d)%]\s*(?:{MINUS}|[+*/×÷])\s*[\d($€£])"
-    rf"(?:{OPERAND}|{MINUS}|[+*/×÷^=])+=\s*(?=\S)",
+    rf"^(?:[^\d=]*[:=]\s*)?(?=[^=]*[\d)%]\s*(?:{MINUS}|[+*/×÷x])\s*[\d($€£])"
+    rf"(?:{OPERAND}|{MINUS}|[+*/×÷x^=])+=\s*(?=\S)",
     re.IGNORECASE,
 )
 NOTHING = re.compile(
@@ -47,6 +48,7 @@ def line_of(text: str, point: Point) -> str:
     line = DATE.sub(_blank, line) if point == "," else line  # 31.12.2023 before its points are turned
     if point == ",":
         line = POINT.sub(lambda mark: "," if mark[0] == "." else ".", line)
+    line = line.translate(ARABIC)
     line = POWER.sub(lambda found: f"{found[1]}^{found[2].translate(SUPERSCRIPT)}", line)
     line = FRACTION.sub(lambda found: f"{found[1] or 0}.{PARTS[found[2]]}", line)
     line = MIXED.sub(_mixed, line)

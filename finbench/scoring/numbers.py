@@ -11,7 +11,7 @@ from typing import Literal
 
 from finbench.scoring.denial import denies_number
 from finbench.scoring.number_line import Point, line_of, without_dates, without_references, without_years
-from finbench.scoring.units import CURRENCY, LETTER, MINUS, MINUS_WORD, SCALE, units_at
+from finbench.scoring.units import CODES, CURRENCY, LETTER, MINUS, MINUS_WORD, SCALE, units_at
 
 Percent = Literal["points", "share"]
 
@@ -20,8 +20,10 @@ LONGEST_LEAD = 60  # characters of sign, currency and parentheses before a numbe
 THIN = "\u00a0\u2007\u2009\u202f"  # spaces that hold a number together
 EXPONENT = r"(?:e[+-]?\d{1,2}(?![\w.]))?"
 RUN = {
-    ".": re.compile(rf"\.?\d(?:[\d.,'{THIN}]*\d)?{EXPONENT}", re.IGNORECASE),
-    ",": re.compile(rf"\d{{1,3}}(?: \d{{3}})+(?!\d)(?:\.\d+)?|\.?\d(?:[\d.,'{THIN}]*\d)?{EXPONENT}", re.IGNORECASE),
+    ".": re.compile(rf"(?:(?<![A-Za-z])\.)?\d(?:[\d.,'{THIN}]*\d)?{EXPONENT}", re.IGNORECASE),
+    ",": re.compile(
+        rf"\d{{1,3}}(?: \d{{3}})+(?!\d)(?:\.\d+)?|(?:(?<![A-Za-z])\.)?\d(?:[\d.,'{THIN}]*\d)?{EXPONENT}", re.IGNORECASE
+    ),
 }
 GROUPS = rf"[1-9]\d{{0,2}}(?P<mark>[,'{THIN} ])\d{{3}}(?:(?P=mark)\d{{3}})*|[1-9]\d?(?:,\d\d)+,\d{{3}}"
 STRICT = re.compile(rf"(?P<whole>{GROUPS}|\d+|(?=\.\d))(?P<part>\.\d+)?(?P<power>e[+-]?\d+)?", re.IGNORECASE)
@@ -31,7 +33,7 @@ MINUSES = re.compile(f"{MINUS_WORD}|{MINUS}", re.IGNORECASE)
 SPACED_MINUS = re.compile(rf"{MINUS}\s")
 # What makes another number of it: an operation, a fraction, a range, a minus behind it, a sign of other units.
 GOES_ON = re.compile(
-    rf"\s*[x×*·/÷^]\s*\d|\s*[¼-¾⅐-⅞]|{MINUS}(?:\s|$|\d)|[.,]\d|\+(?!\s*\d)|\s*(?:¢|(?i:cents?|pence)\b|[CD]R\b)"
+    rf"\s*[x×*·/÷^]\s*\d|\s*[¼-¾⅐-⅞]|{MINUS}(?:[\s\d$€£¥(.]|$)|[.,]\d|\+(?!\s*\d)|\s*(?:¢|(?i:cents?|pence|[cd]r|dozens?|mill|bill|tr)\b)"
 )
 NUMBERED = re.compile(r"(?i:\b(?:no|nos|nr)\.|№|n°)\s*$")
 BOUND = re.compile(  # of more than 10 nothing is known but that it is not 10
@@ -50,8 +52,11 @@ ONES = (
     "eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|zero"
 )
 SPELLED = re.compile(rf"\b(?:{ONES})(?:[\s-]+(?:and\s+)?(?:{ONES}|{SCALE}))*\b", re.IGNORECASE)
-SPELLED_BEFORE = re.compile(rf"\b(?:{ONES}|{SCALE})\s*$", re.IGNORECASE)
-APART = re.compile(rf"(?<!\w)(?:{SCALE})(?!\w)|\b(?:minus|negative)\b", re.IGNORECASE)
+SPELLED_BEFORE = re.compile(rf"\b(?:{ONES}|{SCALE})(?:\s+percent)?\s*$", re.IGNORECASE)
+APART = re.compile(  # millions, negative, EURm, ($000s)
+    rf"(?<!\w)(?:{SCALE})(?!\w)|\b(?:minus|negative)\b|(?:{CURRENCY}|\b(?:{CODES}))\s?(?:mm|[kmbt]|bn)(?!\w)|(?<![\w.,])[$€£']?000'?s?\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ def _number(line: str, start: int, end: int, percent: Percent, earlier: list[_Fo
 
 def _in_word(line: str, begin: int, before: str, end: int) -> bool:
     left = line[begin - 1 : begin] if not before[:1].isspace() else ""
-    letters = re.match(rf"{LETTER}|_|-\w", line[end : end + 2])
+    letters = re.match(rf"{LETTER}|_|-{LETTER}", line[end : end + 2])
     return bool(letters) or (
         bool(re.match(rf"{LETTER}|[\d_]", left)) and not re.match(r"[\u2012-\u2015\u2212]", before)
     )
@@ -167,14 +172,14 @@ def _in_word(line: str, begin: int, before: str, end: int) -> bool:
 def _unclear_before(line: str, begin: int, before: str) -> bool:
     """Say whether what stands before a number may be another thing than its sign."""
     left = line[begin - 1 : begin]
-    dash_after_word = re.match(MINUS, before) and re.match(r"\w", left)  # 10–12, Revenue—5
+    dash_after_word = re.match(MINUS, before) and re.match(r"[\w%)\]€$£¥]", left)  # 10–12, 50%-60%, Revenue—5
     glued = (
         (not before and left in tuple(".,"))
         or NUMBERED.search(line, 0, begin)
         or (not before.strip() and left in tuple("<>≤≥±∓"))
     )
     arrow = line[:begin].rstrip()[-1:] in tuple("△▲▼▽")  # below zero in Japan, up or down elsewhere
-    several = len(MINUSES.findall(before)) > 1 or before.count("(") > 1
+    several = len(MINUSES.findall(before)) + before.count("+") > 1 or before.count("(") > 1
     bound = BOUND.search(line, max(0, begin - LONGEST_LEAD), begin)
     return bool(dash_after_word or glued or arrow or several or bound or SPACED_MINUS.search(before))
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 SCALES = (  # powers of ten, and the words for them
     (3, r"thousands?|tausend|tsd\.?"),
     (5, r"lakhs?|lacs?"),
-    (6, r"millions?|mio\.?|mln|mn|millionen|mill[oó]n|millones|milh(?:ão|ões)|milioni"),
+    (6, r"millions?|mio\.?|mln|mil\.?|mn|millionen|mill[oó]n|millones|milh(?:ão|ões)|milioni"),
     (7, r"crores?"),
-    (9, r"billions?|bln|bn|milliarden?|milliards?|mrd\.?|miliardi|bilh(?:ão|ões)"),
+    (9, r"billions?|bln|bil\.?|bn|milliarden?|milliards?|mrd\.?|miliardi|bilh(?:ão|ões)"),
     (12, r"trillions?|trn|tn"),
 )
 SCALE = "|".join(words for _, words in SCALES)
@@ -21,12 +21,12 @@ MINUS = "[-\u02d7\u2012\u2013\u2014\u2015\u2043\u207b\u208b\u2212\u2796\ufe58\uf
 MINUS_WORD = r"\b(?:minus|negative|negativ)\s+|[负負]|マイナス"
 LETTER = r"[^\W\d_\u3040-\u30ff\u3400-\u9fff]"  # one that makes a longer word of what stands before it
 UNIT = re.compile(
-    r"\s*(?:(?P<percent>%|(?:percent(?:age)?(?:\s+points?)?|per\s+cent|pct|prozent|ppt?s?|p\.p\.)(?![^\W\d]))|(?P<mille>‰)|(?P<times>x(?!\s*\w))|(?P<basis>(?:bps?|basis\s+points?)\b)|"
-    rf"(?P<scale>{SCALE})(?!{LETTER})|(?P<letter>mm|[kmbt])(?!{LETTER})|(?P<han>{'|'.join(HAN)})|(?P<money>{MONEY}))",
+    r"\s*(?:(?P<percent>%|(?:percent(?:age)?(?:\s+points?)?|per\s+cent|pct|prozent|pc|ppt?s?|p\.p\.)(?![^\W\d]))|(?P<mille>‰)|(?P<times>x(?!\s*\w))|(?P<basis>(?:bps?|basis\s+points?)\b)|"
+    rf"(?P<scale>{SCALE})(?!{LETTER})|(?P<coded>[kmt])(?:{CODES})(?!{LETTER})|(?P<letter>mm|[kmbt])(?!{LETTER})|(?P<han>{'|'.join(HAN)})|(?P<money>{MONEY}))",
     re.IGNORECASE,
 )
 NOTE = re.compile(
-    rf"\s*(?:\(\s*(?:[a-z]+\s+)?(?:in\s+)?|in\s+)(?:(?:{MONEY})\s*)*(?P<scale>{SCALE})(?!{LETTER})"
+    rf"\s*(?:\(\s*(?:(?:{CURRENCY})\s*)?(?:[a-z]+\s+)?(?:in\s+)?|in\s+)(?:(?:{MONEY})\s*)*(?P<scale>{SCALE})(?!{LETTER})"
     rf"(?:\s*(?:of\s+)?(?:{MONEY}))*\s*\)?",
     re.IGNORECASE,
 )
@@ -42,11 +42,11 @@ DATE = re.compile(
     rf"\b{MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+(?:19|20)\d\d)?\b(?![.,]\d)|"
     rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+)?{MONTH},?(?:\s+(?:19|20)\d\d\b)?|\b{MONTH}\s+(?:19|20)\d\d\b|"
     r"\b(?:fy|fiscal(?:\s+year)?|calendar\s+year)\s*'?(?:(?:19|20)\d\d|\d\d)(?:[-/]\d{2,4})?\b|"
-    r"\b[qh][1-4]\b(?:\s+(?:fy\s*)?(?:19|20)\d\d\b)?|(?:19|20)\d\d年(?:度|\d{1,2}月)?(?:\d{1,2}日)?",
+    r"\b(?:[qh][1-4]|[1-4][qh])(?:\d\d\b|\b(?:\s*(?:fy\s*)?(?:'\d\d|(?:19|20)\d\d)\b)?)|(?:19|20)\d\d年(?:度|\d{1,2}月)?(?:\d{1,2}日)?",
     re.IGNORECASE,
 )
 YEAR = re.compile(
-    r"\b(?:in|for|of|by|during|since|from|to|year|ended|ending|jahre?|année|en|anno|año)\s+(?:19|20)\d\d\b(?![.,]\d)",
+    r"\b(?:in|for|of|by|during|since|from|to|year|ended|ending|jahre?|année|en|anno|año)\s+(?:19|20)\d\d\b(?![.,]\d)|^\s*(?:19|20)\d\d\s*:|\((?:19|20)\d\d\)",
     re.IGNORECASE,
 )
 
@@ -75,7 +75,7 @@ def units_at(line: str, position: int, money: bool) -> Units | None:
             # 5m may be metres or millions, 5 t tonnes
             return None if unit.start("letter") > position else Units(power, percent, end)
         money = money or bool(unit["money"])
-        words += bool(unit["scale"] or letter)
+        words += bool(unit["scale"] or letter or unit["coded"])
         power += _power(unit)
         percent = percent or bool(unit["percent"] or unit["basis"] or unit["mille"])
         end = unit.end()
@@ -88,6 +88,8 @@ def units_at(line: str, position: int, money: bool) -> Units | None:
 def _power(unit: re.Match[str]) -> int:
     if unit["basis"] or unit["mille"]:
         return -2 if unit["basis"] else -1  # of the percent that they are counted in
+    if unit["coded"]:
+        return 6 if unit["coded"].lower() == "m" else 3  # MEUR; TEUR and kUSD are thousands
     if unit["han"]:
         return HAN[unit["han"]]
     return LETTERS[unit["letter"].lower()] if unit["letter"] else _power_of(unit["scale"] or "")

@@ -51,6 +51,10 @@ READ = {
     "Q3 2023: 5": "5", "2023年为5": "5", "5 on 2023-12-31": "5", "2023": "2023", "in 2023": "2023",
     "5 at 31 December": "5",
     "1,234.56 on 12/31/2023": "1234.56", "5 (see note 3)": "5", "On page 12 it is 5,000": "5000",
+    "2023: 5": "5", "5 (2023)": "5", "3Q 2023: 5": "5", "Q1'23: 5": "5", "1Q23: 5": "5",
+    # currencies and scales in one word
+    "Rs.5": "5", "5 MEUR": "5000000", "5 TEUR": "5000", "5 kUSD": "5000", "5 ($ in millions)": "5000000",
+    "5 mil": "5000000", "5٫5": "5.5", "five percent (5%)": "5", "2 x 5 = 10": "10",
     # one number in two ways
     "1.2bn, that is 1,200 million": "1200000000", "$1.2 billion ($1,200 million)": "1200000000", "12% (0.12)": "12",
     "0.12 (12%)": "12", "-0.12 (-12%)": "-12", "50 bps, i.e. 0.5%": "0.5", "42 (forty-two)": "42", "5.0 or 5": "5",
@@ -71,7 +75,8 @@ UNREAD = [
     "(1,234", "Note (5)", "(5)(6)", "5m", "5 m", "5 MM", "In millions: 5", "The value in millions is 5",
     "5 million (in millions)",
     "3亿5000万", "5²", "1/2", "5⅓", "5 + 3", "<5", ">5", "≤5", "5th", "10-K", "5-year", "A5",
-    "more than 5", "at least 5", "up to 5%", "over $5", "5+", "15 cents", "15¢", "1,234 CR", "No. 5", "x = 5, y = 6",
+    "50%-60%", "$1.2bn-$1.3bn", "5)-6", "+-5", "EURm 5", "$m 5", "5 (USDm)", "Rs.5 Cr", "2 dozen", "5 bill",
+    "5 ($000s)", "more than 5", "at least 5", "up to 5%", "over $5", "5+", "15 cents", "15¢", "1,234 CR", "No. 5", "x = 5, y = 6",
     "n/a", "none", "\u2014", "not nil", "5, up from nil 4", "0.12 (13%)", "$1.2 billion ($1,198 million)", "3 5/4",
     "A-5", "5:30",
     "not 5", "It isn't 5", "5 is not right", "5, not 6", "It is not 5 but 6", "I do not know", "", "1e999999999",
