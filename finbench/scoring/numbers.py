@@ -33,7 +33,8 @@ MINUSES = re.compile(f"{MINUS_WORD}|{MINUS}", re.IGNORECASE)
 SPACED_MINUS = re.compile(rf"{MINUS}\s")
 # What makes another number of it: an operation, a fraction, a range, a minus behind it, a sign of other units.
 GOES_ON = re.compile(
-    rf"\s*[x×*·/÷^]\s*\d|\s*[¼-¾⅐-⅞]|{MINUS}(?:[\s\d$€£¥(.]|$)|[.,]\d|\+(?!\s*\d)|\s*(?:¢|(?i:cents?|pence|[cd]r|dozens?|mill|bill|tr)\b)"
+    rf"\s*[x×*·/÷^]\s*\d|\s*[¼-¾⅐-⅞]|{MINUS}(?:[\s\d$€£¥(.]|$)|[.,]\d|\+(?!\s*\d)|\s*(?:¢|(?i:cents?|pence|[cd]r|dozens?|mill|bill|tr)\b)|"
+    r"(?i:\s+(?:[a-z]+\s+)?or\s+(?:more|less|fewer|higher|lower|above|over|under)\b)"
 )
 NUMBERED = re.compile(r"(?i:\b(?:no|nos|nr)\.|№|n°)\s*$")
 BOUND = re.compile(  # of more than 10 nothing is known but that it is not 10
