@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from finbench.data.finqa import contradicts
 from finbench.data.load import load, read
 from finbench.errors import FinbenchError
 from finbench.scoring.kinds import KINDS
@@ -135,14 +136,15 @@ def page(name: str, **more: Any) -> dict[str, Any]:
 
 
 def test_finqa_and_its_conversations(folder: Path) -> None:
-    def asked(question: str, answer: Any) -> dict[str, Any]:
-        return {"question": question, "program": "divide(1, 2)", "exe_ans": answer, "answer": "50%"}
+    def asked(question: str, answer: Any, written: str = "50%") -> dict[str, Any]:
+        return {"question": question, "program": "divide(1, 2)", "exe_ans": answer, "answer": written}
 
-    train = [page("A-1", qa=asked("what share?", 0.5)), page("B-1", qa=asked("more?", "yes"))]
+    train = [page("A-1", qa=asked("what share?", 0.5)), page("B-1", qa=asked("more?", "yes", "no"))]
     write_json(folder / "finqa" / "train.json", [*train, page("C-1", qa=asked("nothing?", "n/a"))])
-    write_json(folder / "finqa" / "test.json", [page("D-1", qa=asked("how much?", -12.0))])
+    write_json(folder / "finqa" / "test.json", [page("D-1", qa=asked("how much?", -12.0, "$ 12"))])
     rows = load("finqa")
     assert [row.answer for row in rows.splits["train"]] == ["0.5", "yes"]
+    assert [row.id for row in rows.splits["train"]] == ["finqa-train-0", "finqa-train-1-doubted"]
     assert rows.dropped["train: without question or answer"] == 1
     (row,) = rows.splits["test"]
     assert row.text == "Report of D-1 .\n| 2021\nnet sales | $ 120" and (row.question, row.answer) == (
@@ -162,6 +164,29 @@ def test_finqa_and_its_conversations(folder: Path) -> None:
     write_json(folder / "convfinqa" / "dev_turn.json", [page("B-1")])
     with pytest.raises(FinbenchError, match="dev_turn.json', entry 1: 'annotation' is not there"):
         read("convfinqa")
+
+
+@pytest.mark.parametrize(
+    ("written", "computed", "wrong"),
+    [
+        ("14.1%", "0.14136", False),
+        ("14%", "0.14136", False),
+        ("$ 1.2 million", "1.2", False),
+        ("5%", "-0.05", False),
+        ("-12.5", "-12.48", False),
+        ("100%", "0.99", False),
+        ("14.1%", "0.16", True),
+        ("380", "412.0", True),
+        ("yes", "no", True),
+        ("no", "no", False),
+        ("", "3.0", False),
+        ("about a third", "0.33", False),
+        ("0", "0.0", False),
+        ("0", "3.5", True),
+    ],
+)
+def test_two_answers_of_one_row_contradict_by_their_digits_alone(written: str, computed: str, wrong: bool) -> None:
+    assert contradicts(written, computed) is wrong
 
 
 def test_fomc_labels_are_the_publishers_numbers(folder: Path) -> None:
