@@ -1,4 +1,4 @@
-"""`finbench compat`: the same answers scored by the rules of FinGPT, FinLoRA and PIXIU beside the right ones."""
+"""`finbench compat`: the same answers scored by the rules of FinGPT, FinLoRA, PIXIU and FLaME beside the right ones."""
 
 import argparse
 from pathlib import Path

@@ -50,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--percent", choices=("points", "share"), default="points", help="kind number: whether 12%% is 12 or 0.12"
     )
+    parser.add_argument(
+        "--bertscore", default="", metavar="FOLDER", help="kind bertscore: folder of the model that compares texts"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -73,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
         absolute_tolerance=options.absolute_tolerance,
         point=options.point,
         percent=options.percent,
+        bertscore=options.bertscore,
     )
     kind = options.kind or kind_of_column(rows)
     path, found = write_task(

@@ -21,6 +21,7 @@ from finbench.data.tables import complete_records, name_label, read_table
 from finbench.errors import FinbenchError
 from finbench.paths import task_folders
 from finbench.records import Row, RowSet
+from finbench.scoring.bertscore import settings_of
 from finbench.scoring.kinds import kind_called, labels
 from finbench.scoring.kinds.labels import NONE
 from finbench.scoring.kinds.multiple_choice import LETTERS, letter_of
@@ -51,7 +52,8 @@ class FileOptions:
     `text` is a column or several, `label` that of the right answers, `id` one that names rows. `kind` says how answers
     are read (`finbench.scoring.kinds`), `labels` are the classes in the order that scores are given (every one that
     occurs, in alphabetical order, where none are named), `options` the columns of a multiple choice. Without a `test`
-    file `test_share` of the rows, drawn by `split_seed`, is test. The rest are settings of the kind `number`.
+    file `test_share` of the rows, drawn by `split_seed`, is test. The rest are settings of the kind `number`, and
+    `bertscore` names the local model of that kind.
     """
 
     train: str
@@ -68,6 +70,7 @@ class FileOptions:
     absolute_tolerance: float | None = None
     point: Literal[".", ","] = "."
     percent: Literal["points", "share"] = "points"
+    bertscore: str = ""
 
     def __post_init__(self) -> None:
         kind_called(self.kind)
@@ -128,7 +131,8 @@ def read(**given: Any) -> RowSet:
     source = f"file:{Path(options.train).name}" + (f"+{Path(options.test).name}" if options.test else "")
     for reason, count in dropped.items():
         _say_once(f"{source}: {count} rows are left out ({reason})")
-    settings = json.dumps(options.settings(), sort_keys=True) if options.settings() else ""
+    found = options.settings() | (settings_of(options.bertscore) if options.kind == "bertscore" else {})
+    settings = json.dumps(found, sort_keys=True) if found else ""
     of_split = {split: tuple(rows) for split, rows in splits.items()}
     return RowSet("file", source, _labels_of(options, classes, splits), of_split, dropped, settings)
 

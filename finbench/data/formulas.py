@@ -14,7 +14,10 @@ YEARS = re.compile(
 )
 AMOUNT = re.compile(MONEY.format(name="amount"))
 OUTLAY = re.compile(
-    rf"(?:upfront|initial)\s+(?:cost|investment|outlay|payment)\s+of\s+{MONEY.format(name='outlay')}", re.IGNORECASE
+    rf"(?:upfront|initial)\s+(?:cost|investment|outlay|payment)\s+of\s+{MONEY.format(name='outlay')}|"
+    rf"(?:costs?|costing|requires?|requiring|(?:investment|proposition|outlay|payment)\s+of)\s+{MONEY.format(name='paid')}"
+    r"\s+(?:upfront|up\s+front|now|today|initially)\b",
+    re.IGNORECASE,
 )
 EACH_YEAR = re.compile(r"\bannual(?:ly)?\b|\b(?:per|a|each|every)\s+year\b|\byearly\b", re.IGNORECASE)
 UNUSUAL = re.compile(  # periods, growth and timing that the plain form does not have
@@ -44,7 +47,9 @@ def expected(text: str) -> Decimal | None:
     amount, rate, periods = _number(amounts[0]), Decimal(rates[0]) / 100, int(years[0])
     each_year = bool(EACH_YEAR.search(rest))
     if name.startswith("Net Present Value") and each_year and rate:
-        return amount * (1 - (1 + rate) ** -periods) / rate - (_number(outlay["outlay"]) if outlay else 0)
+        return amount * (1 - (1 + rate) ** -periods) / rate - (
+            _number(outlay["outlay"] or outlay["paid"]) if outlay else 0
+        )
     if name.startswith("Simple Interest") and not outlay:
         return amount * rate * periods
     return None

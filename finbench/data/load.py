@@ -21,16 +21,34 @@ if TYPE_CHECKING:
 
 DATASETS = (
     *("fpb", "fiqa", "tfns", "nwgi", "nwgi7", "headline", "ner", "xbrl_tags", "xbrl_values"),
-    *("xbrl_term", "formula", "financebench"),
+    *(
+        "xbrl_term",
+        "formula",
+        "financebench",
+        "xbrl_formulas",
+        "xbrl_calculations",
+        "finer",
+        "fnxl",
+        "finqa",
+        "convfinqa",
+    ),
+    *("fomc", "german", "australian", "ma", "edtsum", "finentity"),
 )
 MOST_SHOTS = 5
 PLACES = {  # of datasets that share a file
     "nwgi7": ("nwgi", "DATASET7"),
     "xbrl_tags": ("xbrl", "TAGS"),
     "xbrl_values": ("xbrl", "VALUES"),
+    "xbrl_formulas": ("xbrl", "FORMULAS"),
+    "xbrl_calculations": ("xbrl", "CALCULATIONS"),
     "xbrl_term": ("finlora", "XBRL_TERM"),
     "formula": ("finlora", "FORMULA"),
     "financebench": ("finlora", "FINANCEBENCH"),
+    "finer": ("tagging", "FINER"),
+    "fnxl": ("tagging", "FNXL"),
+    "finqa": ("finqa", "FINQA"),
+    "convfinqa": ("finqa", "CONVFINQA"),
+    **{name: ("flare", name.upper()) for name in ("german", "australian", "ma", "edtsum")},
 }
 
 
@@ -91,6 +109,8 @@ def _read(name: str, kind: str, place: str) -> RowSet:
         files, commit = open_hub(dataset)
         splits, dropped = dataset.read(files, "hub")
         source = f"hub:{dataset.repo}@{commit}"
+    if kind != "sample" and "test" in dataset.folder_files and "train" not in dataset.folder_files:
+        source += ": a few rows of test are train, for shots"
     of_split = {split: tuple(rows) for split, rows in splits.items()}
     return _with_clusters(RowSet(name, source, dataset.labels, of_split, dropped, dataset.settings))
 

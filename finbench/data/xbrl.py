@@ -1,4 +1,4 @@
-"""Questions on an XBRL filing, answered by a tag (`TAGS`) or a value (`VALUES`), after FinLoRA's XBRL analysis.
+"""Questions on an XBRL filing, answered by a tag, a value, or a formula of either, after FinLoRA's XBRL analysis.
 
 Several questions, in five wordings each, share one XML instance. On the hub (`wangd12/XBRL_analysis`) instruction, XML
 and question stand inside one text; the rows here hold XML and question apart, so that prompts are the same from
@@ -15,6 +15,7 @@ from finbench.data.sources import SPLITS, Dataset, Files, Splits
 from finbench.data.tables import Record, complete_records, read_table
 from finbench.errors import FinbenchError
 from finbench.records import Row, SourceKind, Split
+from finbench.scoring.expressions import value_in
 
 Asks = Literal["tags", "values"]
 TAG = re.compile(r"[A-Za-z][\w-]*:[A-Za-z]\w*")
@@ -39,17 +40,27 @@ def read(files: Files, kind: SourceKind, asks: Asks) -> tuple[Splits, dict[str, 
             reason = f"{item.split}: answer is no tag"
             dropped[reason] = dropped.get(reason, 0) + 1
             continue
-        splits[item.split].append(
-            Row(
-                id=f"xbrl_{asks}-{item.split}-{item.number}",
-                text=item.question,
-                question=item.question,
-                xml=item.xml,
-                answer=item.answer,
-                # One item of one filing, however its question is worded.
-                cluster=f"{hashlib.sha256(item.xml.encode()).hexdigest()[:12]}|{item.answer}",
-            )
-        )
+        splits[item.split].append(_row(f"xbrl_{asks}", item))
+    return splits, dropped
+
+
+def _row(name: str, item: _Item) -> Row:
+    # One item of one filing, however its question is worded.
+    cluster = f"{hashlib.sha256(item.xml.encode()).hexdigest()[:12]}|{item.answer}"
+    place = f"{name}-{item.split}-{item.number}"
+    return Row(place, item.question, answer=item.answer, question=item.question, xml=item.xml, cluster=cluster)
+
+
+def read_formulas(files: Files, kind: SourceKind, name: str) -> tuple[Splits, dict[str, int]]:
+    """Return the published splits, from the hub's files wherever they lie; answers that are no formula are left out."""
+    items, dropped = _hub_items(files)
+    splits: Splits = {"train": [], "test": []}
+    for item in items:
+        if not value_in(item.answer):
+            reason = f"{item.split}: answer is no formula"
+            dropped[reason] = dropped.get(reason, 0) + 1
+            continue
+        splits[item.split].append(_row(name, item))
     return splits, dropped
 
 
@@ -112,5 +123,21 @@ def _dataset(asks: Asks, hub_name: str) -> Dataset:
     )
 
 
+def _formulas(name: str, hub_name: str) -> Dataset:
+    files = {split: f"{hub_name}_{split}.csv" for split in SPLITS}
+    return Dataset(
+        name=name,
+        labels=(),
+        repo=TAGS.repo,
+        revision=TAGS.revision,
+        hub_files=files,
+        folder_files={split: f"xbrl/{file}" for split, file in files.items()},
+        read=partial(read_formulas, name=name),
+        licence="MIT",
+    )
+
+
 TAGS = _dataset("tags", "xbrl_tags")
 VALUES = _dataset("values", "value")
+FORMULAS = _formulas("xbrl_formulas", "formula_formatted_with_tags")
+CALCULATIONS = _formulas("xbrl_calculations", "formula_calculation")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from finbench.cells.key import Cell
 from finbench.cells.store import OUTCOMES, path_of
 from finbench.data.sources import DOUBTED
-from finbench.leaderboard import draws, exact, stats
+from finbench.leaderboard import draws, exact, primary, stats
 from finbench.scoring.kinds import kind_called
 
 QUESTIONS = 9  # of a headline, always in the same order; the first is the one with the known defect
@@ -21,7 +21,8 @@ QUESTIONS = 9  # of a headline, always in the same order; the first is the one w
 class Rows:
     """The rows' outcomes of one cell: arrays of one length, and the number of the cluster that each row is in.
 
-    `near` says which answers are right where a tolerance decides, and not equality.
+    `near` says which answers are right where a tolerance decides, and not equality; `worth` is what rows are worth
+    where not accuracy ranks them (`finbench.leaderboard.primary`).
     """
 
     ids: npt.NDArray[Any]
@@ -29,6 +30,7 @@ class Rows:
     predictions: npt.NDArray[Any]
     member: npt.NDArray[np.int64]
     near: npt.NDArray[np.bool_] | None = None
+    worth: exact.Floats | None = None
     _places: dict[tuple[str, ...], npt.NDArray[np.int64]] = field(default_factory=dict)
 
     @cached_property
@@ -125,7 +127,8 @@ class Outcomes:
             self._read[digest] = None
             if path.is_file():
                 columns = ["row_id", "cluster", "gold", "prediction"]
-                columns += ["scores"] if kind_called(cell.kind).measures[:1] == ("accuracy",) else []
+                near = kind_called(cell.kind).measures[:1] == (primary.ACCURACY,)
+                columns += ["scores"] if near or primary.name_of(cell) != primary.ACCURACY else []
                 with pyarrow.parquet.ParquetFile(path) as file:  # a fifth of the time that read_table takes
                     table = file.read(columns, use_threads=False)
                 ids, golds, predictions = (
@@ -133,18 +136,22 @@ class Outcomes:
                 )
                 encoded = table["cluster"].combine_chunks().dictionary_encode()
                 member = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-                self._read[digest] = Rows(ids, golds, predictions, member, _near(table))
+                worth = primary.worth_of(table, cell)
+                self._read[digest] = Rows(ids, golds, predictions, member, _near(table) if near else None, worth)
         return self._read[digest]
 
     def accuracy(self, first: Cell, second: Cell) -> exact.Comparison | str:
         """Test by how much the second is more accurate: exact McNemar, or clusters swapped where rows repeat.
 
-        Returns why not, in words, where the two have not the same rows.
+        Where another metric than accuracy ranks a task, it is that one, by a permutation of clusters. Returns why not,
+        in words, where the two have not the same rows.
         """
         pair = self._pair(first, second)
         if isinstance(pair, str):
             return pair
         a, b = pair
+        if a.worth is not None and b.worth is not None:
+            return primary.compared(a.worth, b.worth, a.member)
         if not a.repeated:
             return exact.mcnemar(a.right.tolist(), b.right.tolist())
         return exact.swapped(b.right_by_cluster() - a.right_by_cluster(), len(a.ids))
@@ -216,7 +223,9 @@ def labels_of(cell: Cell) -> tuple[str, ...]:
 
 
 def accuracy_interval(cell: Cell) -> stats.Interval:
-    """Return Wilson's interval on the effective number of rows."""
+    """Return Wilson's interval on the effective number of rows; of another primary metric the normal one."""
+    if (of_primary := primary.interval_of(cell)) is not None:
+        return of_primary
     accuracy = cell.metrics["accuracy"]
     effective = stats.effective_n(accuracy.value, accuracy.stderr, cell.n_rows)
     if accuracy.value in (0.0, 1.0):

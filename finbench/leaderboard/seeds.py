@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import stats
+from finbench.leaderboard.primary import metric_of
 from finbench.leaderboard.table import CellTable, Entry
 from finbench.leaderboard.training import recipe_of, recipe_without_seed
 
@@ -35,11 +36,11 @@ def lines_of(found: CellTable) -> list[Line]:
 
 def shown(cells: list[Cell], metric: str) -> tuple[float, str]:
     """Return a metric's mean over seeds, and it in words: with its spread, or of one seed with its standard error."""
-    values = [cell.metrics[metric].value for cell in cells]
+    values = [metric_of(cell, metric).value for cell in cells]
     if len(values) > 1:
         spread = stats.over_seeds(values)
         return spread.mean, f"{spread} ({len(values)})"
-    error = cells[0].metrics[metric].stderr
+    error = metric_of(cells[0], metric).stderr
     return values[0], f"{values[0]:.4f}" + (f" ± {error:.4f}" if error is not None else "")
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from finbench.cells.key import Cell
 from finbench.cells.order import newness
 from finbench.leaderboard.markdown import SHOWN, markdown
+from finbench.leaderboard.primary import metric_of
 from finbench.leaderboard.training import base_of_training, record_of
 
 # Tasks in the order of the published tables; others follow by name.
@@ -119,8 +120,8 @@ def of_task(found: CellTable, task: str) -> dict[Entry, Cell]:
 
 
 def accuracy(cell: Cell) -> float:
-    """Return a cell's accuracy."""
-    return cell.metrics["accuracy"].value
+    """Return a cell's accuracy, or the metric that its kind of answers is ranked by instead."""
+    return metric_of(cell).value
 
 
 def seconds(cell: Cell) -> str:

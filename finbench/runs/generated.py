@@ -59,4 +59,5 @@ def logged_answers(paths: Sequence[Path]) -> Answers:
 
 
 def _answer(doc: Mapping[str, Any], text: str) -> Answer:
-    return Answer(doc["label"] or doc["answer"], tuple(doc.get("choices") or ()) if doc["label"] else (), text)
+    labels = tuple(doc.get("choices") or ()) if doc["label"] else ()
+    return Answer(doc["label"] or doc["answer"], labels, text, doc.get("settings") or "")

@@ -93,6 +93,16 @@ def match_value(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     return _scored("number", doc, results)
 
 
+def match_formula(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Score a generated formula."""
+    return _scored("formula", doc, results)
+
+
+def match_tags(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Score several generated names in their order."""
+    return _scored("tags", doc, results)
+
+
 def match_labels(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     """Score several generated labels."""
     return _scored("labels", doc, results)
@@ -108,6 +118,11 @@ def match_text(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
     return _scored("text", doc, results)
 
 
+def match_bertscore(doc: Doc, results: Sequence[str]) -> dict[str, Any]:
+    """Score a generated text by a local model, too."""
+    return _scored("bertscore", doc, results)
+
+
 def choose_option(doc: Doc, results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
     """Score a row of lettered options."""
     return _scored("multiple_choice", doc, results)
@@ -118,9 +133,12 @@ KIND_OF: Mapping[Callable[..., dict[str, Any]], Kind] = {
     classify_generated: KINDS["label"],
     match_labels: KINDS["labels"],
     match_value: KINDS["number"],
+    match_formula: KINDS["formula"],
     match_tag: KINDS["tag"],
+    match_tags: KINDS["tags"],
     match_spans: KINDS["spans"],
     match_text: KINDS["text"],
+    match_bertscore: KINDS["bertscore"],
     choose_option: KINDS["multiple_choice"],
     answers.classify: KINDS["choice"],
     answers.classify_generated: KINDS["label"],

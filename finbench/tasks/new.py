@@ -51,8 +51,11 @@ def write_task(task: NewTask, folder: Path) -> tuple[Path, RowSet]:
             "column of classes with --label, or choose another --kind."
         )
     read = kind_called(task.rows.kind).settings
-    if unread := [name for name in KINDS["number"].settings if name not in read and name in _given(task.rows)]:
-        raise FinbenchError(f"{', '.join(unread)} is a setting of kind number, and these answers are {task.rows.kind}.")
+    for kind in KINDS.values():
+        if unread := [name for name in kind.settings if name not in read and name in _given(task.rows)]:
+            raise FinbenchError(
+                f"{', '.join(unread)} is a setting of kind {kind.name}, and these answers are {task.rows.kind}."
+            )
     pick_shot(rows)  # refuses rows of which no shot can be taken
     text = render(task, rows.labels)
     try:

@@ -19,6 +19,8 @@ SIMPLE = "Use formula Simple Interest to answer the question. Formula: I = Prt. 
     ("text", "value"),
     [
         (NPV + "An initial investment of $13,000 pays $3,500 per year for 5 years. Discount rate 8%. NPV?", "974.49"),
+        (NPV + "A campaign that costs $13,000 upfront brings $3,500 annually for 5 years at a rate of 8%.", "974.49"),
+        (NPV + "For a proposition of $2,000 now and inflows of $600 annually for 4 years at 3%, what is it?", "230.26"),
         (NPV + "$3,500 annually for 5 years at a discount rate of 8%.", "13974.49"),
         (SIMPLE + "What interest do $2,000 bear at 4% after 5 years?", "400.00"),
         (NPV + "$3,500 annually for 5 years at 8%, the first inflow starting immediately.", None),
@@ -66,7 +68,7 @@ def test_rows_of_the_publishers_form(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_their_tasks_are_asked_with_a_shot(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = load_tasks(["finbench_all"])
-    assert len(tasks) == 11
+    assert len(tasks) == 23
     task = tasks["fin_formula"]
     prompt = task.fewshot_context(task.eval_docs[0], 1)
     assert prompt.count("Use formula") == 2 and prompt.endswith("\nAnswer:")

@@ -19,9 +19,24 @@ LABELS = {
     "nwgi": SENTIMENT,
     "headline": ("No", "Yes"),
     "ner": ("location", "organization", "person"),
+    "fomc": ("dovish", "hawkish", "neutral"),
 }
 XBRL = ("xbrl_tags", "xbrl_values")
-FREE = ("xbrl_term", "formula", "financebench")
+FREE = (
+    "xbrl_term",
+    "formula",
+    "financebench",
+    "finer",
+    "fnxl",
+    "xbrl_formulas",
+    "xbrl_calculations",
+    "finqa",
+    "convfinqa",
+    "edtsum",
+    "finentity",
+)
+WITH_INSTRUCTION = {"german": ("bad", "good"), "australian": ("bad", "good"), "ma": ("complete", "rumour")}
+ALL = (*LABELS, *WITH_INSTRUCTION, *XBRL, *FREE)
 THREE_OF_SEVEN = {
     "strong negative": "negative",
     "moderately negative": "negative",
@@ -50,7 +65,7 @@ def rows_of(task: str, split: str) -> list[Row]:
     return [as_row(record) for record in read_records(task) if record["split"] == split]
 
 
-@pytest.mark.parametrize("task", [*LABELS, *XBRL, *FREE])
+@pytest.mark.parametrize("task", ALL)
 def test_records_are_rows_without_empty_fields(task: str) -> None:
     records = read_records(task)
     known = {field.name for field in fields(Row)} | EXTRA_KEYS
@@ -66,7 +81,7 @@ def test_records_are_rows_without_empty_fields(task: str) -> None:
     assert len(rows_of(task, "train")) >= 24 and len(rows_of(task, "test")) >= 16
 
 
-@pytest.mark.parametrize("task", [*LABELS, *XBRL, *FREE])
+@pytest.mark.parametrize("task", ALL)
 def test_train_and_test_share_no_row_and_no_cluster(task: str) -> None:
     train, test = rows_of(task, "train"), rows_of(task, "test")
     pairs = [(row.text, row.question) for row in train + test]
@@ -77,10 +92,10 @@ def test_train_and_test_share_no_row_and_no_cluster(task: str) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("task", LABELS)
+@pytest.mark.parametrize("task", [*LABELS, *WITH_INSTRUCTION])
 def test_labels_are_known_and_balanced(task: str, split: str) -> None:
     counts = Counter(row.label for row in rows_of(task, split))
-    assert set(counts) == set(LABELS[task])
+    assert set(counts) == set((LABELS | WITH_INSTRUCTION)[task])
     total = sum(counts.values())
     # Nine questions a headline exclude one another, so No outweighs Yes there; the others are even.
     least = 0.33 if task == "headline" else 0.9 / len(counts)
@@ -95,7 +110,15 @@ def test_classifiers_read_the_text_or_the_question_and_the_text(task: str) -> No
         assert row.classifier_text == ((row.question, row.text) if pair else (row.text,))
 
 
-@pytest.mark.parametrize("task", ["fpb", "fiqa", "tfns", "nwgi"])
+@pytest.mark.parametrize("task", WITH_INSTRUCTION)
+def test_where_the_text_holds_the_instruction_classifiers_read_what_it_is_about(task: str) -> None:
+    for row in map(as_row, read_records(task)):
+        assert (
+            len(row.classifier_text) == 1 and row.classifier_text[0] in row.text and row.classifier_text[0] != row.text
+        )
+
+
+@pytest.mark.parametrize("task", ["fpb", "fiqa", "tfns", "nwgi", "fomc"])
 def test_each_sentiment_row_is_its_own_cluster(task: str) -> None:
     assert all(row.cluster == row.id for row in map(as_row, read_records(task)))
 

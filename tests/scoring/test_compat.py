@@ -27,7 +27,39 @@ def test_a_truth_inside_another_answer_counts_for_finlora() -> None:
     found = scores(("positive", "not positive at all"), ("negative", "negative or positive, who knows"))
     assert found["finlora"][0] == 1.0 and found["finbench"][0] == 0.0
     free = scores(("12", "1200"), labels=())
-    assert free == {"finbench": (0.0, 0.0), "finlora": (1.0, 1.0)}
+    assert free["finbench"] == (0.0, 0.0) and free["finlora"] == free["finlora2"] == (1.0, 1.0)
+    assert free["pixiu"] == free["flame"] == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("gold", "text", "right"),
+    [
+        ("0.14", "14.02%", {"finbench"}),  # within the task's tolerance, and a percentage is a share
+        ("0.14", "0.14", {"finbench", "finlora", "finlora2", "pixiu", "flame"}),
+        ("0.14", "about 0.14", {"finbench", "finlora", "finlora2", "flame"}),
+        ("-5", "(5)", {"finbench"}),
+        ("5", "-5", {"finlora", "finlora2", "flame"}),
+        ("1234", "1,234", {"finbench"}),
+        ("12", "1200", {"finlora", "finlora2"}),
+        ("12", "not 12", {"finlora", "finlora2", "flame"}),
+    ],
+)
+def test_numbers_by_every_rule(gold: str, text: str, right: set[str]) -> None:
+    settings = '{"percent": "share", "relative_tolerance": 0.01}'
+    found = {one.rule: one.accuracy for one in verdicts([Answer(gold, (), text, settings)])}
+    assert set(found) == {"finbench", "finlora", "finlora2", "pixiu", "flame"}
+    assert {rule for rule, accuracy in found.items() if accuracy} == right
+
+
+def test_the_first_true_answer_of_any_row_wins_in_finloras_later_rule() -> None:
+    found = scores(("12", "of 30 in all, 12"), ("30", "30"), labels=())
+    assert (found["finlora"][0], found["finlora2"][0]) == (1.0, 0.5)
+
+
+def test_answers_without_digits_are_no_rows_for_flame() -> None:
+    found = scores(("12", "12"), ("30", "I cannot say"), labels=())
+    assert (found["finbench"][0], found["flame"][0]) == (0.5, 1.0)
+    assert scores(("12", "none"), labels=())["flame"] == (0.0, 0.0)
 
 
 def test_finlora_counts_no_false_positive() -> None:

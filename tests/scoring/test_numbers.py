@@ -50,6 +50,19 @@ READ = {
     "In FY2023: 12": "12",
     "Q3 2023: 5": "5", "2023年为5": "5", "5 on 2023-12-31": "5", "2023": "2023", "in 2023": "2023",
     "5 at 31 December": "5",
+    "1,234.56 on 12/31/2023": "1234.56", "5 (see note 3)": "5", "On page 12 it is 5,000": "5000",
+    "2023: 5": "5", "5 (2023)": "5", "3Q 2023: 5": "5", "Q1'23: 5": "5", "1Q23: 5": "5",
+    # currencies and scales in one word
+    "Rs.5": "5", "5 MEUR": "5000000", "5 TEUR": "5000", "5 kUSD": "5000", "5 ($ in millions)": "5000000",
+    "5 mil": "5000000", "5٫5": "5.5", "five percent (5%)": "5", "2 x 5 = 10": "10",
+    # one number in two ways
+    "1.2bn, that is 1,200 million": "1200000000", "$1.2 billion ($1,200 million)": "1200000000", "12% (0.12)": "12",
+    "0.12 (12%)": "12", "-0.12 (-12%)": "-12", "50 bps, i.e. 0.5%": "0.5", "42 (forty-two)": "42", "5.0 or 5": "5",
+    # fractions, powers, per mille, multiples, computations, nothing
+    "½": "0.5", "1½%": "1.5", "5 ½": "5.5", "5½": "5.5", "-2¼": "-2.25", "3 1/4%": "3.25", "2.5×10⁹": "2500000000",
+    "1.2 x 10⁻²": "0.012", "5‰": "0.5", "12.5x": "12.5", "1.5pp": "1.5", "1.5 p.p.": "1.5", "20 + 22 = 42": "42",
+    "(50 - 8) / 2 = 21": "21", "Growth: (120 - 100) / 100 = 20%": "20", "= 42": "42", "nil": "0", "Nil.": "0",
+    "The amount is zero": "0", "$nil": "0", "0.0%": "0",
     # denials that are of something else
     "Not disclosed before: 5": "5", "without tax 5,000": "5000",
 }  # fmt: skip
@@ -61,7 +74,11 @@ UNREAD = [
     "Revenue\u20145",
     "(1,234", "Note (5)", "(5)(6)", "5m", "5 m", "5 MM", "In millions: 5", "The value in millions is 5",
     "5 million (in millions)",
-    "3亿5000万", "5²", "5½", "5 ½", "1/2", "2.5×10⁹", "5‰", "5 + 3", "<5", ">5", "≤5", "5th", "10-K", "5-year", "A5",
+    "3亿5000万", "5²", "1/2", "5⅓", "5 + 3", "<5", ">5", "≤5", "5th", "10-K", "5-year", "A5",
+    "50%-60%", "$1.2bn-$1.3bn", "5)-6", "+-5", "EURm 5", "$m 5", "5 (USDm)", "Rs.5 Cr", "2 dozen", "5 bill",
+    "5 ($000s)", "5 days or more", "5% or less",
+    "more than 5", "at least 5", "up to 5%", "over $5", "5+", "15 cents", "15¢", "1,234 CR", "No. 5", "x = 5, y = 6",
+    "n/a", "none", "\u2014", "not nil", "5, up from nil 4", "0.12 (13%)", "$1.2 billion ($1,198 million)", "3 5/4",
     "A-5", "5:30",
     "not 5", "It isn't 5", "5 is not right", "5, not 6", "It is not 5 but 6", "I do not know", "", "1e999999999",
     "twelve",
@@ -86,6 +103,14 @@ def test_what_could_be_another_number_is_not(text: str) -> None:
         ("-1.234,5 Mio.", "-1234500000"),
         ("1,234.56", ""),
         ("12,5", "12.5"),
+        ("1.234,56 am 31.12.2023", "1234.56"),
+        ("Am 31.12.23: 12,5 Mio. EUR", "12500000"),
+        ("15. März 2023: 7,5 %", "7.5"),
+        ("12,5 im Jahr 2023", "12.5"),
+        ("31.12.2023", ""),
+        ("1.234", "1234"),
+        ("1,2 Mrd. €", "1200000000"),
+        ("2023-12-31: -1.234,5", "-1234.5"),
     ],
 )
 def test_a_comma_is_a_point_where_the_task_says_so(text: str, read: str) -> None:

@@ -11,10 +11,12 @@ import pytest
 
 from finbench.cells.store import read_cells
 from finbench.cli import main
+from finbench.scoring.bertscore import settings_of
 from finbench.scoring.kinds import KINDS
 from tests import forked
 
 ROWS = 24
+SLOW = ("formula", "bertscore")  # which differ from tag and text in how they read alone
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,11 @@ CASES = {
         ("$1.2bn", "1,200 million", "1.2e9"), ("1200000000",), ("--kind", "number", "--relative-tolerance", "0.01")
     ),
     "tag": Case(("us-gaap:Assets",), ("us-gaap:Assets",)),
+    "formula": Case(("a / b",), ("a / b",), ("--kind", "formula")),
+    "tags": Case(("Goodwill, Revenues",), ("Goodwill, Revenues",), ("--kind", "tags")),
     "spans": Case(("PLACE: Oulu",), ("place: oulu",), ("--kind", "spans")),
     "text": Case(("the plants were sold",), ("the plants were sold",), ("--kind", "text")),
+    "bertscore": Case(("the plants were sold",), ("the plants were sold",), ("--kind", "bertscore")),
     "multiple_choice": Case(
         ("A", "sold"), ("A", "B"), ("--options", "one", "two"), (("one", "kept"), ("two", "sold")),
         text="what became of {n} plants?", asked="what became of 5 plants?\nA. kept\nB. sold",
@@ -49,6 +54,13 @@ CASES = {
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def bertscore(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name a local model for kind bertscore."""
+    pytest.importorskip("bert_score", reason="the extra bertscore is not installed")
+    monkeypatch.setenv("FINBENCH_BERTSCORE", str(bert))
 
 
 def write(case: Case) -> None:
@@ -64,10 +76,14 @@ def test_every_kind_has_a_case() -> None:
     assert CASES.keys() == KINDS.keys()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
+)
 def test_from_a_table_to_a_score_an_adapter_and_a_prediction(
-    name: str, llama: Path, capsys: pytest.CaptureFixture[str]
+    name: str, llama: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
+    if name == "bertscore":
+        request.getfixturevalue(name)
     case = CASES[name]
     write(case)
     assert main(["new-task", "mine", "rows.csv", *case.flags]) == 0
@@ -131,9 +147,62 @@ def test_a_kind_that_there_is_not_is_met_with_those_that_there_are(
     said = capsys.readouterr().out
     assert all(name in said for name in ("ranking", *KINDS))
     Path("matrix.yaml").write_text(f"name: m\ntasks: [mine]\nbases:\n  - {{base: {llama}}}\n")
-    assert main(["run", "matrix.yaml"]) == 2
+    Path("recipe.yaml").write_text(f"base: {llama}\ntasks: [mine]\nmethod: lora\n")
+    for command in (
+        ["run", "matrix.yaml"],
+        ["finetune", "recipe.yaml"],
+        ["predict", "--base", str(llama), "--task", "mine", "a text"],
+        ["plan", "recipe.yaml"],
+    ):
+        assert main(command) == 2, command
+        said = capsys.readouterr().err
+        assert all(name in said for name in ("ranking", *KINDS)) and said.count("\n") == 1, (command, said)
+    command = [sys.executable, "-m", "lm_eval", "--model", "hf-fast", "--model_args", f"pretrained={llama}"]
+    done = forked.run([*command, "--tasks", "mine"])
+    assert done.returncode and all(name in done.stderr for name in ("ranking", *KINDS))
+
+
+@pytest.mark.parametrize("place", ["", "nowhere", "empty", "t5"])
+def test_bertscore_without_its_model_is_refused_in_a_line(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write(CASES["text"])
+    Path("empty").mkdir()
+    Path("t5").mkdir()
+    Path("t5/config.json").write_text('{"model_type": "bert"}')
+    capsys.readouterr()
+    assert main(["new-task", "mine", "rows.csv", "--kind", "bertscore", "--bertscore", place]) == 2
     said = capsys.readouterr().err
-    assert all(name in said for name in ("ranking", *KINDS)) and said.count("\n") == 1
+    wanted = {"": "FINBENCH_BERTSCORE", "t5": "move or link the folder"}.get(
+        place, f"'{place}' is no folder of a model"
+    )
+    assert wanted in said and said.count("\n") == 1
+
+
+def test_a_task_of_texts_takes_no_model_of_another_kind(bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(CASES["text"])
+    assert main(["new-task", "mine", "rows.csv", "--kind", "text", "--bertscore", str(bert)]) == 2
+    assert "bertscore is a setting of kind bertscore" in capsys.readouterr().err
+
+
+def test_names_in_their_places() -> None:
+    read = KINDS["tags"].read
+    doc = {"id": "1", "cluster": "1", "answer": "Goodwill,Revenues,Goodwill,Depreciation"}
+
+    def places(text: str) -> float:
+        return read(doc, [text]).scores[0]
+
+    assert places("Goodwill, Revenues, Goodwill, Depreciation") == places(
+        "us-gaap:Goodwill,Revenues,Goodwill,Depreciation"
+    )
+    assert (
+        places("1. Goodwill, 2. Revenues, 3. Goodwill, 4. Depreciation.")
+        == places("`Goodwill`; Revenues; **Goodwill**; Depreciation")
+        == 1
+    )
+    assert places("Goodwill") == 0.25 and places("Revenues,Goodwill,Depreciation,Goodwill") == 0
+    assert places("Goodwill,,Goodwill,Depreciation") == 0.75  # a place left empty keeps the others in theirs
+    assert places("Goodwill,Revenues,Goodwill,Depreciation,Assets,Cash") == 1
+    assert places("not Goodwill,Revenues,GoodwillNet,Depreciation") == 0.5
+    assert read(doc, ["I cannot say. Sorry!"]).prediction == "" == read(doc, ["?, ?"]).prediction
 
 
 def written(columns: str, *rows: str) -> None:
@@ -233,14 +302,18 @@ def test_a_number_with_its_comma_is_found(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if KINDS[name].output_type != "multiple_choice"])
-def test_constant_and_empty_answers_score_what_they_should(name: str) -> None:
+def test_constant_and_empty_answers_score_what_they_should(name: str, request: pytest.FixtureRequest) -> None:
     """An empty answer scores nothing and is unread; the right one scores all."""
-    kind, case = KINDS[name], CASES[name]
+    kind, case, settings = KINDS[name], CASES[name], ""
+    if name == "bertscore":
+        request.getfixturevalue(name)
+        settings = json.dumps(settings_of(""))
     choices = ["profit", "outlook"] if name == "labels" else list(case.answers)
     for gold in case.answers:
-        doc = {"id": "1", "cluster": "1", "label": gold, "answer": gold, "choices": choices}
+        doc = {"id": "1", "cluster": "1", "label": gold, "answer": gold, "choices": choices, "settings": settings}
         right, empty = kind.read(doc, [f" {gold}\n"]), kind.read(doc, [" \n"])
         assert right.prediction == right.gold != "" and empty.prediction == ""
-        assert all(score == 1 for score in right.scores) or kind.counts
+        assert kind.counts or right.scores == pytest.approx([1.0] * len(right.scores))
+        assert kind.counts or empty.scores == (0.0,) * len(empty.scores)
         assert not kind.counts or right.scores[0] == right.scores[1] == right.scores[2] > 0
         assert not kind.counts or empty.scores == (0, 0, right.scores[2])

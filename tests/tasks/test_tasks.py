@@ -43,7 +43,15 @@ def requests_of(task: Any, limit: int | None = None) -> list[Any]:
 
 
 def test_names_and_groups() -> None:
-    more = {"fin_xbrl_term", "fin_formula", "fin_financebench"}
+    choices = ("fomc", "german", "australian", "ma")
+    more = {"fin_xbrl_term", "fin_formula", "fin_financebench", "fin_finer", "fin_fnxl", "fin_finqa", "fin_convfinqa"}
+    more |= {
+        "fin_xbrl_formulas",
+        "fin_xbrl_calculations",
+        "fin_edtsum",
+        "fin_finentity",
+        *(f"fin_{name}{end}" for name in choices for end in ("", "_gen")),
+    }
     groups = {"finbench", "finbench_all", "fin_sentiment", "fin_xbrl", "fin_numeric", "fin_extraction"}
     assert set(task_names()) == {*EIGHT, "fin_nwgi7", *GENERATED, *more, *groups}
     assert list(load_tasks(["finbench"])) == EIGHT

@@ -3,11 +3,24 @@
 from collections.abc import Mapping
 
 from finbench.errors import FinbenchError
-from finbench.scoring.kinds import choice, label, labels, multiple_choice, number, spans, tag, text
+from finbench.scoring.kinds import (
+    bertscore,
+    choice,
+    formula,
+    label,
+    labels,
+    multiple_choice,
+    number,
+    spans,
+    tag,
+    tags,
+    text,
+)
 from finbench.scoring.kinds.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
-    module.KIND.name: module.KIND for module in (choice, label, labels, number, tag, spans, text, multiple_choice)
+    module.KIND.name: module.KIND
+    for module in (choice, label, labels, number, formula, tag, tags, spans, text, bertscore, multiple_choice)
 }
 
 

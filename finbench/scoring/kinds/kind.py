@@ -22,7 +22,8 @@ class Kind:
     `classes` says that gold and prediction are one label each, so that a confusion matrix says all.
     `gold` says what is wrong with a row's right answer, "" where nothing is; `answer` is what a generated text says,
     for people, "" where it cannot be read. `asks` ends a prompt that has no
-    instruction of its own; `settings` are the keys of a task's `dataset_kwargs` that the kind reads.
+    instruction of its own; `settings` are the keys of a task's `dataset_kwargs` that the kind reads. `primary` is the
+    metric by which entries are ranked.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Kind:
     classes: bool = False
     settings: tuple[str, ...] = ()
     asks: str = ""
+    primary: str = "accuracy"
     gold: Callable[[str, Mapping[str, Any]], str] = lambda answer, settings: ""
     answer: Callable[[Doc, str], str] = lambda doc, text: ""
 

@@ -57,6 +57,7 @@ KIND = Kind(
     read=read_labels,
     counts=True,
     by_label=True,
+    primary="f1",
     asks="Which of these describe the text? Name all that do, apart by semicolons, or say none.",
     gold=_gold,
     answer=_answer,

@@ -59,6 +59,7 @@ KIND = Kind(
     output_type="generate_until",
     read=read_spans,
     counts=True,
+    primary="f1",
     asks="List what is named in the text as TYPE: words, apart by semicolons, or say none.",
     gold=_gold,
     answer=_answer,

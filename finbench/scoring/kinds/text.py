@@ -57,6 +57,7 @@ KIND = Kind(
     output_type="generate_until",
     read=read_text,
     measures=("rouge_l", "token_f1"),
+    primary="rouge_l",
     asks="Answer in a few words.",
     gold=_gold,
     answer=lambda doc, text: text.strip(),
