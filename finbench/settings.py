@@ -111,6 +111,7 @@ def _as(kind: Any, value: Any, name: str, where: str) -> Any:
 
 def _list(kind: Any, value: Any, name: str, where: str) -> Any:
     if is_dataclass(kind):
+        value = [value] if isinstance(value, Mapping) else value
         if not isinstance(value, list):
             return MISSING
         return tuple(filled(kind, entry, f"{name}[{number}]") for number, entry in enumerate(value))  # type: ignore[arg-type]

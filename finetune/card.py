@@ -2,7 +2,6 @@
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
         "prompts": _prompts(recipe),
         "examples": {"train": len(trained.examples.train), "too_long": trained.examples.too_long},
         **trained.examples.notes,
-        "recipe": {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()},
+        "recipe": recipe.settings(),
         "recipe_sha256": recipe.sha256(),
         "resources": trained.resources,
         "not_shared": trained.not_shared,
@@ -148,6 +147,12 @@ def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
             for name, rows in record["rows"].items()
         ),
         *_of_teacher(record),
+        *(
+            f"- {one['made']:,} more rows of {task}: {one['kind']}"
+            + "".join(f", {n:,} left out ({why})" for why, n in one["left_out"].items())
+            for task, ways in (record.get("augmented") or {}).items()
+            for one in ways
+        ),
         "",
         f"The licence of the rows ({', '.join(licences) or 'your own'}) bears on what the weights may be used for. "
         "The results in the header are of rows held out of train, not of the test set. Everything else is in "
@@ -173,8 +178,8 @@ def _of_teacher(record: dict[str, Any]) -> list[str]:
     adapter = f", adapter {made['name']} {made['sha256'][:12]}" if made else ", no adapter"
     agrees = ", ".join(f"{share:.1%} of {task}'s" for task, share in teacher["agreement"].items())
     said = [
-        f"- student of {teacher['name']} (base {_shown(teacher['base']['id'])} {teacher['base']['sha256'][:12]}{adapter}, "
-        f"{teacher['precision']}), which gives {agrees} train rows their label; distil_weight "
+        f"- student of {teacher['name']} (base {_shown(teacher['base']['id'])} {teacher['base']['sha256'][:12]}"
+        f"{adapter}, {teacher['precision']}), which gives {agrees} train rows their label; distil_weight "
         f"{recipe['distil_weight']:g}, temperature {recipe['temperature']:g}"
     ]
     for task, rows in unlabelled["rows"].items() if unlabelled else ():

@@ -81,9 +81,7 @@ def taught(
     return found
 
 
-def _rivals(
-    example: Example, doc: Any, task: Any, lm: Any, recipe: Recipe
-) -> tuple[tuple[tuple[int, ...], int], ...]:
+def _rivals(example: Example, doc: Any, task: Any, lm: Any, recipe: Recipe) -> tuple[tuple[tuple[int, ...], int], ...]:
     """Return for every label the tokens of prompt and answer, as scoring sends them, and how many are the answer's."""
     context = recipe.prompting.context(task, doc, lm)
     room = min(lm.longest_input, recipe.max_length or lm.longest_input)
@@ -94,8 +92,8 @@ def _rivals(
         check_has_tokens(after, answer, example.task, example.row_id)
         if len(before) + len(after) - 1 > room:
             raise FinbenchError(
-                f"{example.task}, row {example.row_id}: with the label {label!r} it has more tokens than the {room} that "
-                "the student reads, so its share cannot be learned. Choose a base with a longer window."
+                f"{example.task}, row {example.row_id}: with the label {label!r} it has more tokens than the {room} "
+                "that the student reads, so its share cannot be learned. Choose a base with a longer window."
             )
         found.append(((*before, *after), len(after)))
     return tuple(found)

@@ -12,12 +12,12 @@ from finbench.documents import parse_yaml, read_yaml
 from finbench.errors import FinbenchError
 from finbench.settings import filled, known
 from finbench.tasks.prompting import Prompting
-from finetune.parts import Teacher
+from finetune.parts import Augment, Teacher
 
 Method = Literal["full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
 TRACKERS = ("tensorboard", "trackio")
 ZERO_ONE_KEYS = ("variance_kappa", "sync_every_step_until", "sync_doubles_every", "sync_interval_most")
-LATER = ("chat_template", "system_instruction", "gguf_file", "teacher", "unlabelled")  # that there were not always
+LATER = ("chat_template", "system_instruction", "gguf_file", "teacher", "unlabelled", "augment")  # not always there
 TAUGHT = ("distil_weight", "temperature", "teacher_confidence")  # which say something of a student alone
 DEFAULTS = Path(__file__).parent / "recipes" / "_default.yaml"
 
@@ -49,6 +49,7 @@ class Recipe:
     temperature: float
     unlabelled: str | None
     teacher_confidence: float
+    augment: tuple[Augment, ...]
     r: int
     alpha: float
     dropout: float
@@ -138,7 +139,9 @@ class Recipe:
         if self.teacher is None:
             return
         learns = self.task_type != "seq2seq"
-        self._require("teacher", learns, "cannot go with task_type seq2seq: a student is a causal model or a classifier")
+        self._require(
+            "teacher", learns, "cannot go with task_type seq2seq: a student is a causal model or a classifier"
+        )
         idle = self.distil_weight == 0 and not self.unlabelled
         self._require("distil_weight", not idle, "leaves the teacher nothing to say where no row is unlabelled")
 
@@ -161,10 +164,15 @@ class Recipe:
             return Prompting()
         return Prompting(self.num_fewshot, self.chat_template, self.system_instruction)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the keys and values as YAML and JSON have them."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return found
+
     def sha256(self) -> str:
         """Return a hash of all settings; later ones are in it where they say something, so that earlier hashes stay."""
         unsaid = {name for name in LATER if not getattr(self, name)} | {*(() if self.teacher else TAUGHT)}
-        settings = {name: value for name, value in asdict(self).items() if name not in unsaid}
+        settings = {name: value for name, value in self.settings().items() if name not in unsaid}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The rows of a training: those of train, those that a teacher labels beside them, and what it says of all."""
+"""The rows of a training: those of train, copies that were changed, texts that a teacher labels, and its answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,12 @@ import numpy as np
 
 from finbench.errors import FinbenchError
 from finbench.predict.calibration import softmax
+from finetune.augment import augmented
 from finetune.examples import shots_of, split_rows
 from finetune.recipe import Recipe
 from finetune.teaching import Answers, ask, check
 from finetune.unlabelled import read_unlabelled
+
 
 @dataclass(frozen=True)
 class Gathered:
@@ -35,26 +37,32 @@ def gather(tasks: dict[str, Any], recipe: Recipe) -> Gathered:
 
     """
     train, validation = split_rows(tasks, recipe)
-    if recipe.teacher is None:
-        return Gathered(train, validation)
-    check(recipe.teacher, recipe, tasks)
     notes: dict[str, Any] = {}
+    shots = {name: shots_of(task, recipe) for name, task in tasks.items()}
+    new: dict[str, list[Any]] = {name: [] for name in tasks}
+    if recipe.augment:
+        new, notes["augmented"] = augmented(tasks, recipe, train, (validation, shots))
+    labelled = {name: [*train[name], *new[name]] for name in tasks}
+    if recipe.teacher is None:
+        return Gathered(labelled, validation, notes=notes)
+    check(recipe.teacher, recipe, tasks)
     extra: dict[str, list[Any]] = {name: [] for name in tasks}
     if recipe.unlabelled:
-        shots = {name: shots_of(task, recipe) for name, task in tasks.items()}
         known = {"train": train, "validation": validation, "the prompt's shot": shots}
         extra, notes["unlabelled"] = read_unlabelled(tasks, recipe, known)
-    answers = ask(recipe, tasks, {name: [*train[name], *extra[name]] for name in tasks})
+    answers = ask(recipe, tasks, {name: [*labelled[name], *extra[name]] for name in tasks})
     notes["teacher"] = {**answers.record, "agreement": _agreement(train, answers)}
     unread = answers.record["unread"]
-    read = {name: [doc for doc in docs if (name, doc["id"]) in answers.scores] for name, docs in train.items()}
+    read = {name: [doc for doc in docs if (name, doc["id"]) in answers.scores] for name, docs in labelled.items()}
     for name, docs in extra.items():
         kept, counts = _labelled(name, docs, answers, recipe.teacher_confidence)
         read[name] += kept
         if recipe.unlabelled:
             notes["unlabelled"]["rows"][name] |= counts
             if not kept:
-                raise FinbenchError(f"teacher_confidence {recipe.teacher_confidence} leaves no unlabelled row of {name}.")
+                raise FinbenchError(
+                    f"teacher_confidence {recipe.teacher_confidence} leaves no unlabelled row of {name}."
+                )
     return Gathered(read, validation, answers, notes, unread)
 
 
@@ -67,9 +75,7 @@ def _agreement(train: Mapping[str, Sequence[Any]], answers: Answers) -> dict[str
     return found
 
 
-def _labelled(
-    name: str, docs: Sequence[Any], answers: Answers, confidence: float
-) -> tuple[list[Any], dict[str, Any]]:
+def _labelled(name: str, docs: Sequence[Any], answers: Answers, confidence: float) -> tuple[list[Any], dict[str, Any]]:
     """Return the unlabelled rows that the teacher is sure enough of, with its labels, and their counts."""
     kept: list[Any] = []
     unsure = 0

@@ -56,7 +56,9 @@ def check(teacher: Teacher, recipe: Recipe, tasks: Mapping[str, Any]) -> Adapter
     """
     for name, task in tasks.items():
         if kind_of(name, task).output_type != "multiple_choice":
-            raise FinbenchError(f"task {name!r} has no labels to choose from, so a teacher has no shares of them to give.")
+            raise FinbenchError(
+                f"task {name!r} has no labels to choose from, so a teacher has no shares of them to give."
+            )
     if teacher.adapter is None:
         return None
     adapter = read_adapter(teacher.adapter)
@@ -94,8 +96,8 @@ def ask(recipe: Recipe, tasks: Mapping[str, Any], docs: Mapping[str, Sequence[An
     unread = [row for row, key, _ in asked if kept[key]["scores"] is None]
     if unread and recipe.truncate == "refuse":
         raise FinbenchError(
-            f"{unread[0][0]}, row {unread[0][1]}: the teacher {teacher.name} cannot read so long a row. Choose one with "
-            "a longer window, or truncate=drop to leave such rows out and count them."
+            f"{unread[0][0]}, row {unread[0][1]}: the teacher {teacher.name} cannot read so long a row. Choose one "
+            "with a longer window, or truncate=drop to leave such rows out and count them."
         )
     scores = {row: tuple(kept[key]["scores"]) for row, key, _ in asked if kept[key]["scores"] is not None}
     seconds = sum(kept[key]["seconds"] for key in {key for _, key, _ in asked})
@@ -194,7 +196,9 @@ def _answered(lm: Any, chunk: Sequence[tuple[str, list[Any]]]) -> list[dict[str,
         with suppress(FinbenchError):  # it is too long
             lm.check(requests)
             fit[key] = requests
-    found = iter(lm.loglikelihood([request for row in fit.values() for request in row], disable_tqdm=True) if fit else ())
+    found = iter(
+        lm.loglikelihood([request for row in fit.values() for request in row], disable_tqdm=True) if fit else ()
+    )
     scores = {key: [next(found)[0] for _ in row] for key, row in fit.items()}
     seconds = (time.perf_counter() - began) / len(chunk)
     return [{"row": key, "scores": scores.get(key), "seconds": round(seconds, 6)} for key, _ in chunk]

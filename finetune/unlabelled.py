@@ -84,7 +84,11 @@ def _rows(path: Path, name: str, task: Any) -> list[Row]:
             raise FinbenchError(f"task {name!r} is of kind {options.kind}; unlabelled rows are those of kind choice.")
         records = read_table(path, options.text)
         return [
-            Row(f"unlabelled-{number}", text_of(texts, options.text), classifier_text=classifier_text_of(texts, options.text))
+            Row(
+                f"unlabelled-{number}",
+                text_of(texts, options.text),
+                classifier_text=classifier_text_of(texts, options.text),
+            )
             for number, texts in enumerate([record[column] for column in options.text] for record in records)
         ]
     return _rows_like(bundled(settings["dataset"]), path)

@@ -79,6 +79,12 @@ def _foretell(path: Path, settings: Sequence[str], folder: Path, overwrite: bool
         f"  {counts[0]} train rows, {counts[1]} validation rows, {recipe.steps(counts[0])} steps of {batch} rows, "
         f"into {folder}"
     )
+    more = [f"copies: {', '.join(way.kind for way in recipe.augment)}"] if recipe.augment else []
+    more += [f"texts of {recipe.unlabelled}"] if recipe.unlabelled else []
+    if recipe.teacher is not None:
+        print(f"  taught by {recipe.teacher.name}, who is asked first")
+    if more:
+        print(f"  rows that come to these, and steps with them: {', '.join(more)}")
     print(f"  finbench plan {path} says what memory and time it takes")
 
 
@@ -92,7 +98,7 @@ def _label(path: Path, settings: Sequence[str]) -> None:
     if recipe.teacher is None:
         raise FinbenchError(f"{path}: the recipe names no teacher, so there is nobody to ask.")
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
-    _say_teacher(str(path), gather(tasks, recipe).notes)
+    _say_rows(str(path), gather(tasks, recipe).notes)
 
 
 def _train(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -> int:
@@ -166,22 +172,25 @@ def _say(folder: Path, record: Mapping[str, Any]) -> None:
         end="",
     )
     print(f"{record['resources']['elapsed_seconds']:.0f} s, {record['examples']['too_long']} rows too long")
-    _say_teacher("", record)
+    _say_rows("", record)
     for name in ("accuracy", "f1_weighted", "loss"):
         if name in record["metrics"]:
             print(f"  validation {name}: {record['metrics'][name]:.4f}")
 
 
-def _say_teacher(title: str, record: Mapping[str, Any]) -> None:
-    """Say what a teacher answered, and what became of unlabelled rows."""
+def _say_rows(title: str, record: Mapping[str, Any]) -> None:
+    """Say how many rows were made of others, what a teacher answered, and what became of unlabelled rows."""
     from finetune.card import left_out
 
+    for task, ways in (record.get("augmented") or {}).items():
+        for one in ways:
+            print(f"  {one['kind']}: {one['made']} more rows of {task}, {sum(one['left_out'].values())} left out")
     teacher, unlabelled = record.get("teacher"), record.get("unlabelled")
     if not teacher:
         return
     print(
-        f"{title}  taught by {teacher['name']}: {teacher['rows']} rows answered, {teacher['asked_now']} of them now, in "
-        f"{teacher['seconds']:.0f} s of all times; "
+        f"{title}  taught by {teacher['name']}: {teacher['rows']} rows answered, {teacher['asked_now']} of them now, "
+        f"in {teacher['seconds']:.0f} s of all times; "
         + ", ".join(f"agrees with {share:.1%} of the labels of {task}" for task, share in teacher["agreement"].items())
     )
     if not unlabelled:
