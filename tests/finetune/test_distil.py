@@ -66,8 +66,15 @@ def recipe_of(folder: Path, base: Path, teacher: tuple[Path, Path], kind: str, *
     return read_recipe(path, settings)
 
 
-@pytest.mark.parametrize("teaches", ["llama_teacher", "bert_teacher"])
-@pytest.mark.parametrize("kind", ["classifier", "causal"])
+@pytest.mark.parametrize(
+    ("teaches", "kind"),
+    [
+        ("llama_teacher", "classifier"),
+        ("bert_teacher", "causal"),
+        pytest.param("llama_teacher", "causal", marks=pytest.mark.slow),
+        pytest.param("bert_teacher", "classifier", marks=pytest.mark.slow),
+    ],
+)
 def test_a_student_comes_nearer_to_its_teacher(
     teaches: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path, bert: Path, still: Path
 ) -> None:
@@ -89,11 +96,11 @@ def weights(trained: Trained) -> dict[str, torch.Tensor]:
     return load_file(trained.folder / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("settings", [("prefix_sharing=off",), ("batch_size=4", "gradient_accumulation=2")])
 def test_a_students_weights_do_not_depend_on_how_its_batches_are_cut(
-    llama_teacher: tuple[Path, Path], still: Path, tmp_path: Path, settings: tuple[str, ...]
+    llama_teacher: tuple[Path, Path], still: Path, tmp_path: Path
 ) -> None:
     plain = weights(train(recipe_of(tmp_path, still, llama_teacher, "causal"), tmp_path / "plain"))
+    settings = ("prefix_sharing=off", "batch_size=4", "gradient_accumulation=2")
     other = weights(train(recipe_of(tmp_path, still, llama_teacher, "causal", *settings), tmp_path / "other"))
     assert max(float((value - other[name]).abs().max()) for name, value in plain.items()) < 2e-5
 
@@ -223,7 +230,7 @@ def test_a_killed_teacher_goes_on_where_it_was(llama_teacher: tuple[Path, Path],
     recipe_of(tmp_path, bert, llama_teacher, "classifier")
     slowly = (
         "import time, finetune.teaching as t; t.CHUNK = 4; keep = t._keep\n"
-        "def slow(file, lines):\n    keep(file, lines)\n    time.sleep(1.0)\n"
+        "def slow(file, lines):\n    keep(file, lines)\n    time.sleep(0.5)\n"
         "t._keep = slow\nfrom finbench.cli import main\nmain(['finetune', 'student.yaml', '--label-only'])"
     )
     process = forked.start([sys.executable, "-c", slowly], cwd=tmp_path)

@@ -87,10 +87,15 @@ def test_whose_student_stands_beside_it(scored: Write, pages: Callable) -> None:
         })  # fmt: skip
     made = {"fin_fpb": [{"kind": "typos", "made": 1234, "left_out": {}}]}
     scored("toy", "noisy", 80, record={**of, "recipe": {"r": 8, "augment": [{"kind": "typos"}]}, "augmented": made})
-    found = pages()["methods.md"]
-    assert "| rows by typos |" in found and "| 1,234 |" in found
-    assert "| student of |" in found and "| wise |" in found and "| wiser, 1,200 texts labelled by it |" in found
-    assert len([line for line in found.splitlines() if line.startswith("| fpb | toy | lora | 1 |")]) == 4
+    head, _, *lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in pages()["methods.md"].splitlines()
+        if line.startswith(("| task ", "|:---", "| fpb "))
+    ][:6]
+    assert head[-2:] == ["student of", "rows by typos"]
+    assert sorted(line[-2:] for line in lines) == [
+        ["wise", "–"], ["wiser, 1,200 texts labelled by it", "–"], ["–", "1,234"], ["–", "–"]
+    ]  # fmt: skip
 
 
 def test_seeds_of_a_recipe_are_one_line(scored: Write, pages: Callable) -> None:
