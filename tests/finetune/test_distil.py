@@ -19,7 +19,7 @@ from finetune.distil import Mix, divergence, label_scores
 from finetune.examples import Example
 from finetune.recipe import Recipe, read_recipe
 from finetune.rows import gather
-from finetune.shared_prefix import install
+from finetune.shared_prefix import Sharing, install
 from finetune.train import Trained, train
 from tests import forked
 from tests.conftest import build_model
@@ -108,7 +108,7 @@ def test_a_students_weights_do_not_depend_on_how_its_batches_are_cut(
 def test_a_causal_students_shares_are_those_that_scoring_compares(
     llama_teacher: tuple[Path, Path], still: Path, tmp_path: Path
 ) -> None:
-    """The labels have several tokens each; batches with and without shared prefixes."""
+    """The labels have several tokens each; batches with and without shared tokens."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from finbench.models.fast import FastLM
@@ -133,10 +133,16 @@ def test_a_causal_students_shares_are_those_that_scoring_compares(
     scores = iter(lm.loglikelihood([r for row in asked for r in row], disable_tqdm=True))
     wanted = {one.row_id: [next(scores)[0] for _ in row] for one, row in zip(examples, asked, strict=True)}
     install(model)
-    for part, shares in (("fin_", False), ("fin_fpb", True), ("fin_headline", True)):
+    ways: list[tuple[str, Sharing]] = [
+        ("fin_", ""),
+        ("fin_fpb", "padded"),
+        ("fin_headline", "padded"),
+        ("fin_", "packed"),
+    ]
+    for part, shares in ways:
         chosen = [one for one in examples if one.task.startswith(part)]
         batch = collate([{"example": one, "fills": False} for one in chosen], 0, (), shares)
-        assert ("groups" in batch) == shares
+        assert ("groups" in batch) == bool(shares)
         with torch.no_grad():
             if shares:
                 logits = model(groups=batch["groups"])
