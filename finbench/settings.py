@@ -94,6 +94,8 @@ def _as(kind: Any, value: Any, name: str, where: str) -> Any:
         if value is False and "off" in get_args(kind):
             return "off"  # which YAML takes for false
         return value if value in get_args(kind) and not isinstance(value, bool) else MISSING
+    if is_dataclass(kind):
+        return filled(kind, value, name) if isinstance(value, Mapping) else MISSING  # type: ignore[arg-type]
     if origin is tuple:
         return _list(get_args(kind)[0], value, name, where)
     if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
@@ -109,6 +111,7 @@ def _as(kind: Any, value: Any, name: str, where: str) -> Any:
 
 def _list(kind: Any, value: Any, name: str, where: str) -> Any:
     if is_dataclass(kind):
+        value = [value] if isinstance(value, Mapping) else value
         if not isinstance(value, list):
             return MISSING
         return tuple(filled(kind, entry, f"{name}[{number}]") for number, entry in enumerate(value))  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import torch
 
 from finbench.hf.padding import Side, filled_up
 from finetune.examples import Example
+from finetune.rivals import rival_batch
 from finetune.shared_prefix import Sharing, packed_batch, shared_batch
 
 
@@ -22,11 +23,14 @@ def collate(
 
     For causal rows the last token is a target only, so T is what scoring would send; -100 stands where no answer is
     read, and for a whole row that only fills up a batch. With `shares`, causal rows come as `packed_batch` has them, or
-    as `shared_batch` has those whose common prefix is worth it. Rows of classes are filled up on that `side`.
+    as `shared_batch` has those whose common prefix is worth it, and a student's as `rival_batch`. Rows of classes are
+    filled up on that `side`, and have their teacher's log-likelihoods as `teacher` (B, L).
     """
     examples: list[Example] = [row["example"] for row in rows]
     causal = not labels
     fills = [bool(row["fills"]) for row in rows]
+    if examples[0].rivals:
+        return rival_batch(examples, fills, pad_token_id, shares)
     if causal and shares == "packed":
         return packed_batch(examples, fills)
     if causal and shares and (batch := shared_batch(examples, fills, pad_token_id)):
@@ -48,6 +52,8 @@ def collate(
         batch["token_type_ids"] = filled_up([example.token_type_ids for example in examples], 0, side)
     classes = [-100 if fill else labels.index(row.label) for row, fill in zip(examples, fills, strict=True)]
     batch["labels"] = torch.tensor(classes)
+    if examples[0].teacher:
+        batch["teacher"] = torch.tensor([example.teacher for example in examples])
     return batch
 
 

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,8 @@ def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
         "rows": _rows(recipe),
         "prompts": _prompts(recipe),
         "examples": {"train": len(trained.examples.train), "too_long": trained.examples.too_long},
-        "recipe": {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()},
+        **trained.examples.notes,
+        "recipe": recipe.settings(),
         "recipe_sha256": recipe.sha256(),
         "resources": trained.resources,
         "not_shared": trained.not_shared,
@@ -146,6 +146,13 @@ def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
             f"- rows of {name}: {rows['source']}, hash {rows['sha256'][:12]}, licence: {rows['licence'] or 'your own'}"
             for name, rows in record["rows"].items()
         ),
+        *_of_teacher(record),
+        *(
+            f"- {one['made']:,} more rows of {task}: {one['kind']}"
+            + "".join(f", {n:,} left out ({why})" for why, n in one["left_out"].items())
+            for task, ways in (record.get("augmented") or {}).items()
+            for one in ways
+        ),
         "",
         f"The licence of the rows ({', '.join(licences) or 'your own'}) bears on what the weights may be used for. "
         "The results in the header are of rows held out of train, not of the test set. Everything else is in "
@@ -160,6 +167,34 @@ def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
         *(line for picture in pictures for line in (f"![{Path(picture).stem}]({picture})", "")),
     ]
     return "\n".join(lines)
+
+
+def _of_teacher(record: dict[str, Any]) -> list[str]:
+    """Return whose student it is, and which rows that teacher labelled."""
+    teacher, unlabelled = record.get("teacher"), record.get("unlabelled")
+    if not teacher:
+        return []
+    recipe, made = record["recipe"], teacher["adapter"]
+    adapter = f", adapter {made['name']} {made['sha256'][:12]}" if made else ", no adapter"
+    agrees = ", ".join(f"{share:.1%} of {task}'s" for task, share in teacher["agreement"].items())
+    said = [
+        f"- student of {teacher['name']} (base {_shown(teacher['base']['id'])} {teacher['base']['sha256'][:12]}"
+        f"{adapter}, {teacher['precision']}), which gives {agrees} train rows their label; distil_weight "
+        f"{recipe['distil_weight']:g}, temperature {recipe['temperature']:g}"
+    ]
+    for task, rows in unlabelled["rows"].items() if unlabelled else ():
+        said.append(
+            f"- {rows['trained_on']:,} of {rows['read']:,} texts of {unlabelled['file']} labelled by the teacher for "
+            f"{task}: {left_out(rows)}"
+        )
+    return said
+
+
+def left_out(rows: dict[str, Any]) -> str:
+    """Return why unlabelled rows were not trained on, with their numbers."""
+    dropped = {**rows["dropped"], "the teacher is not sure enough": rows["unsure"]}
+    counts = [f"{count:,} left out ({reason})" for reason, count in dropped.items() if count]
+    return ", ".join(counts) or "none left out"
 
 
 def _header(record: dict[str, Any]) -> dict[str, Any]:

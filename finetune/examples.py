@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from finbench.errors import FinbenchError
@@ -15,7 +15,11 @@ SPLIT_SEED = 0  # the validation rows are the same for every seed of a recipe
 
 @dataclass(frozen=True)
 class Example:
-    """One train row: its token ids and either the number of answer tokens at their end, or its class."""
+    """One train row: its token ids and either the number of answer tokens at their end, or its class.
+
+    A student's has its teacher's log-likelihoods of the labels, and where it answers in tokens for each label, the
+    `rivals`, the ids of prompt and answer with the number of the answer's; `gold` is the place of the row's own.
+    """
 
     row_id: str
     task: str
@@ -23,15 +27,19 @@ class Example:
     label: str
     answer: int = 0
     token_type_ids: tuple[int, ...] = ()
+    teacher: tuple[float, ...] = ()
+    rivals: tuple[tuple[tuple[int, ...], int], ...] = ()
+    gold: int = -1
 
 
 @dataclass(frozen=True)
 class Examples:
-    """The train examples, the rows that validate by task, and how many rows were too long."""
+    """The train examples, the rows that validate by task, how many rows were too long, and what the record notes."""
 
     train: tuple[Example, ...]
     validation: dict[str, list[dict[str, Any]]]
     too_long: int
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def split_rows(tasks: dict[str, Any], recipe: Recipe) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
@@ -39,9 +47,7 @@ def split_rows(tasks: dict[str, Any], recipe: Recipe) -> tuple[dict[str, list[An
     train: dict[str, list[Any]] = {}
     validation: dict[str, list[Any]] = {}
     for name, task in tasks.items():
-        # the first is left out even where a prompt has no shot, so that shots do not change what is trained on
-        shown = [*(task.fewshot_docs() or ())][: max(recipe.prompting.shots(task), 1)]
-        shots = {doc["id"] for doc in shown}
+        shots = {doc["id"] for doc in shots_of(task, recipe)}
         docs = [doc for doc in task.training_docs() if doc["id"] not in shots]
         if not docs:
             raise FinbenchError(f"task {name!r} has no train rows, so nothing can be learned from it.")
@@ -51,6 +57,14 @@ def split_rows(tasks: dict[str, Any], recipe: Recipe) -> tuple[dict[str, list[An
             docs = docs[: recipe.limit]
         train[name], validation[name] = _cut(docs, recipe.validation_share)
     return train, validation
+
+
+def shots_of(task: Any, recipe: Recipe) -> list[Any]:
+    """Return the rows that are shown in prompts, the first of them even where a prompt has no shot.
+
+    So shots do not change what is trained on.
+    """
+    return [*(task.fewshot_docs() or ())][: max(recipe.prompting.shots(task), 1)]
 
 
 def _cut(docs: list[Any], share: float) -> tuple[list[Any], list[Any]]:

@@ -12,6 +12,7 @@ from finbench.hf.forward import Arguments, arguments_of, logits_at
 from finbench.hf.wrapped import base_of, embeds_in_front, virtual_tokens
 from finetune import checkpoints, finite
 from finetune.batches import LengthGroupedOrder
+from finetune.distil import Mix, divergence, label_scores
 from finetune.examples import Example
 
 # What the Trainer (5.3 to 5.24) calls the forgetting of activations; the older name where it knows no other.
@@ -42,14 +43,17 @@ class RecipeTrainer(Trainer):
     validate: Any = None
     recipe_sha256 = ""
     best_by: str | None = None
+    mix: Mix | None = None
     spent: Callable[[], dict[str, Any]] = dict
     control: Any
     _takes: Arguments | None = None
+    _parts_from: int | None = None  # the step after which parts of the loss are summed
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # found before the weights may be split over processes, where no module runs by itself
         self._takes = arguments_of(base_of(kwargs["model"]))
         super().__init__(*args, **kwargs)
+        self._parts = torch.zeros(2)  # of the loss, since it was logged last
         if self.accelerator.distributed_type != DistributedType.DEEPSPEED:
             # the loss is divided by all accumulated rows; the Trainer to 5.3 has accelerate divide once more
             self.accelerator.gradient_accumulation_steps = 1
@@ -67,8 +71,11 @@ class RecipeTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Return the mean cross-entropy over answer tokens (causal, seq2seq) or rows (classifier)."""
+        """Return the mean cross-entropy over answer tokens (causal, seq2seq) or rows (classifier, students)."""
         labels = inputs.pop("labels")
+        if self.mix is not None:
+            loss = self._student_loss(model, inputs, labels, num_items_in_batch)
+            return (loss, {}) if return_outputs else loss
         if "groups" in inputs:
             logits = model(**inputs)  # (N, V)
         elif labels.dim() == 2 and self.model.config.is_encoder_decoder:
@@ -80,13 +87,49 @@ class RecipeTrainer(Trainer):
             labels = labels[:, read].flatten()
         else:
             logits = model(**inputs).logits  # (B, L)
-        weight = self.weights.to(logits.device) if self.weights is not None else None
-        total = nn.functional.cross_entropy(logits.float(), labels, weight, ignore_index=-100, reduction="sum")
-        count = (labels != -100).sum() if num_items_in_batch is None else num_items_in_batch
-        loss = total / count
-        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
-            loss = loss * self.accelerator.num_processes  # gradients are averaged over processes, the count is of all
+        loss = self._mean(self._cross_entropy(logits, labels), labels, num_items_in_batch)
         return (loss, {}) if return_outputs else loss
+
+    def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        weight = self.weights.to(logits.device) if self.weights is not None else None
+        return nn.functional.cross_entropy(logits.float(), labels, weight, ignore_index=-100, reduction="sum")
+
+    def _mean(self, total: torch.Tensor, labels: torch.Tensor, num_items_in_batch: Any) -> torch.Tensor:
+        """Return a sum over the items that have labels as their mean, over all accumulated batches where told."""
+        count = (labels != -100).sum() if num_items_in_batch is None else num_items_in_batch
+        mean = total / count
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            mean = mean * self.accelerator.num_processes  # gradients are averaged over processes, the count is of all
+        return mean
+
+    def _student_loss(self, model: Any, inputs: dict[str, Any], labels: torch.Tensor, items: Any) -> torch.Tensor:
+        """Return the mean over rows of the teacher's and the labels' part, and add both to what is logged."""
+        assert self.mix is not None
+        teacher = inputs.pop("teacher")
+        if "owners" in inputs:
+            reads = {name: inputs.pop(name) for name in ("at", "tokens", "owners")}
+            read = inputs.pop("read", None)
+            logits = model(**inputs) if read is None else self._logits_at(model, inputs, read).flatten(0, 1)
+            scores = label_scores(logits, reads, teacher)  # (B, L)
+            entropy = nn.functional.nll_loss(scores, labels, ignore_index=-100, reduction="sum")
+        else:
+            scores = model(**inputs).logits
+            entropy = self._cross_entropy(scores, labels)
+        apart = divergence(teacher, scores, self.mix.temperature)[labels != -100].sum()
+        parts = [self._mean(part, labels, items) for part in self.mix.of(apart, entropy)]
+        if model.training:
+            self._parts_from = self.state.global_step if self._parts_from is None else self._parts_from
+            self._parts = self._parts + torch.stack([part.detach().float() for part in parts]).cpu()
+        return parts[0] + parts[1]
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log also, with a student's loss, how much of it is the teacher's part and how much the labels'."""
+        if self.mix is not None and "loss" in logs:
+            steps = max(self.state.global_step - (self._parts_from or 0), 1)
+            means = self.accelerator.reduce((self._parts / steps).to(self.args.device), "mean").tolist()
+            logs |= {"loss_teacher": means[0], "loss_labels": means[1]}
+            self._parts, self._parts_from = torch.zeros(2), self.state.global_step
+        super().log(logs, *args, **kwargs)
 
     def _logits_at(self, model: Any, inputs: dict[str, Any], read: torch.Tensor) -> torch.Tensor:
         """Return logits (B, K, V) at these positions of the input, running the LM head only there where it can."""
@@ -103,6 +146,7 @@ class RecipeTrainer(Trainer):
             self.model.train()
             self.compute_loss(self.model, self._prepare_inputs(self.data_collator(rows))).backward()
         self.model.zero_grad(set_to_none=True)
+        self._parts, self._parts_from = torch.zeros(2), None
         self.model.train(training)
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:

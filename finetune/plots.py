@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 CURVES, CONFUSION = "curves.png", "confusion.png"
+PARTS = {"loss_teacher": "of it the teacher's part", "loss_labels": "of it the labels'"}
 SHOWN = ("accuracy", "f1_weighted", "f1_macro")  # of the validation rows
 
 
@@ -21,6 +22,9 @@ def curves(history: Sequence[Mapping[str, Any]], title: str, folder: Path) -> Pa
     metrics = {name: points for name, points in metrics.items() if points}
     figure, axes = plt.subplots(1, 3 if metrics else 2, figsize=(13 if metrics else 9, 3.6), layout="constrained")
     axes[0].plot(*zip(*_series(history, "loss"), strict=True), label="training")
+    for name, label in PARTS.items():
+        if part := _series(history, name):
+            axes[0].plot(*zip(*part, strict=True), linewidth=0.9, label=label)
     if validation := _series(history, "eval_loss"):
         axes[0].plot(*zip(*validation, strict=True), marker="o", label="validation")
     axes[0].set(xlabel="optimizer step", ylabel="cross-entropy (nats)", title="loss", ylim=(0, None))

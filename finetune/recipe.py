@@ -12,11 +12,13 @@ from finbench.documents import parse_yaml, read_yaml
 from finbench.errors import FinbenchError
 from finbench.settings import filled, known
 from finbench.tasks.prompting import Prompting
+from finetune.parts import Augment, Teacher
 
 Method = Literal["full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
 TRACKERS = ("tensorboard", "trackio")
 ZERO_ONE_KEYS = ("variance_kappa", "sync_every_step_until", "sync_doubles_every", "sync_interval_most")
-LATER = ("chat_template", "system_instruction", "gguf_file")  # settings that there were not always
+LATER = ("chat_template", "system_instruction", "gguf_file", "teacher", "unlabelled", "augment")  # not always there
+TAUGHT = ("distil_weight", "temperature", "teacher_confidence")  # which say something of a student alone
 DEFAULTS = Path(__file__).parent / "recipes" / "_default.yaml"
 
 
@@ -42,6 +44,12 @@ class Recipe:
     bits: Literal[4, 8] | None
     precision: Literal["float32", "bfloat16", "float16"]
     from_adapter: str | None
+    teacher: Teacher | None
+    distil_weight: float
+    temperature: float
+    unlabelled: str | None
+    teacher_confidence: float
+    augment: tuple[Augment, ...]
     r: int
     alpha: float
     dropout: float
@@ -86,7 +94,7 @@ class Recipe:
             self._require(field.name, finite, "must be a finite number")
         for name in ("r", "num_virtual_tokens", "batch_size", "gradient_accumulation"):
             self._require(name, getattr(self, name) >= 1, "must be 1 or more")
-        for name in ("epochs", "learning_rate", "alpha", "reduction_factor"):
+        for name in ("epochs", "learning_rate", "alpha", "reduction_factor", "temperature"):
             self._require(name, getattr(self, name) > 0, "must be above 0")
         whole = ("limit", "max_steps", "eval_steps", "early_stopping", "max_length", "encoder_hidden_size")
         for name in whole + ZERO_ONE_KEYS:
@@ -102,6 +110,7 @@ class Recipe:
         self._require("base", bool(self.base), "names no model: give an id on the hub or a folder, base=...")
         self._require("tasks", bool(self.tasks), "names no task: give tasks=[fin_fpb]")
         self._combinations()
+        self._teaching()
 
     def _combinations(self) -> None:
         quantises = self.method == "qlora"
@@ -122,6 +131,20 @@ class Recipe:
         stops = self.early_stopping is not None and (self.best_by is None or self.validation_share == 0)
         self._require("early_stopping", not stops, "needs best_by and a validation_share above 0")
 
+    def _teaching(self) -> None:
+        self._require("distil_weight", 0 <= self.distil_weight <= 1, "must be at least 0 and at most 1")
+        confident = 0 <= self.teacher_confidence < 1
+        self._require("teacher_confidence", confident, "must be at least 0 and below 1")
+        self._require("unlabelled", not self.unlabelled or self.teacher is not None, "needs a teacher, who labels it")
+        if self.teacher is None:
+            return
+        learns = self.task_type != "seq2seq"
+        self._require(
+            "teacher", learns, "cannot go with task_type seq2seq: a student is a causal model or a classifier"
+        )
+        idle = self.distil_weight == 0 and not self.unlabelled
+        self._require("distil_weight", not idle, "leaves the teacher nothing to say where no row is unlabelled")
+
     def _require(self, field: str, holds: bool, text: str) -> None:
         if not holds:
             raise FinbenchError(f"{field} {text} (given: {getattr(self, field)!r}).")
@@ -141,9 +164,15 @@ class Recipe:
             return Prompting()
         return Prompting(self.num_fewshot, self.chat_template, self.system_instruction)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the keys and values as YAML and JSON have them."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return found
+
     def sha256(self) -> str:
         """Return a hash of all settings; later ones are in it where they say something, so that earlier hashes stay."""
-        settings = {name: value for name, value in asdict(self).items() if name not in LATER or value}
+        unsaid = {name for name in LATER if not getattr(self, name)} | {*(() if self.teacher else TAUGHT)}
+        settings = {name: value for name, value in self.settings().items() if name not in unsaid}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
@@ -253,5 +253,4 @@ def winner(recipe: Path, study: Any, overrides: Sequence[str]) -> str:
 
 
 def _differing(recipe: Recipe, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()}
-    return {key: value for key, value in plain.items() if value != defaults[key]}
+    return {key: value for key, value in recipe.settings().items() if value != defaults[key]}

@@ -24,10 +24,12 @@ from finetune import examples as making
 from finetune import sharded as split
 from finetune.base import load_base
 from finetune.batches import collate, collate_seq2seq
+from finetune.distil import Mix, taught
 from finetune.examples import Example, Examples
 from finetune.loop import BEST, CHECKPOINTING, RecipeTrainer, Rows
 from finetune.methods.support import check_continues
 from finetune.recipe import Recipe
+from finetune.rows import Gathered, gather
 from finetune.shared_prefix import Sharing, install, why_not_packed, why_plain
 from finetune.validate import Validation
 
@@ -73,10 +75,12 @@ def train(recipe: Recipe, folder: Path, overwrite: bool = False) -> Trained:
     tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     labels = making.head_labels(tasks) if recipe.task_type == "classifier" else ()
     before.check_metric(recipe.best_by, "recipe: best_by", tasks)
+    gathered = gather(tasks, recipe)
+    set_seed(recipe.seed)  # whether or not a teacher has just been asked
     model, tokenizer, new = load_base(recipe, labels)
     model = _with_method(model, replace(recipe, modules_to_save=(*(recipe.modules_to_save or ()), *new)))
     lm = _model_type(model, tokenizer, labels)
-    found = _examples(tasks, lm, recipe)
+    found = _examples(tasks, lm, recipe, gathered, labels)
     counts = _count(model)
     before.check_examples(recipe, found, labels)
     before.check_disk(recipe, folder, counts, len(found.train))
@@ -130,14 +134,16 @@ def _model_type(model: Any, tokenizer: Any, labels: tuple[str, ...]) -> Any:
     return FastLM(pretrained=model, tokenizer=tokenizer, batch_size=64)
 
 
-def _examples(tasks: dict[str, Any], lm: Any, recipe: Recipe) -> Examples:
-    docs, validation = making.split_rows(tasks, recipe)
+def _examples(tasks: dict[str, Any], lm: Any, recipe: Recipe, rows: Gathered, labels: Sequence[str]) -> Examples:
     make = making.classifier_examples if recipe.task_type == "classifier" else making.prompt_examples
-    found, too_long = make(tasks, docs, lm, recipe)
+    found, too_long = make(tasks, rows.train, lm, recipe)
     if not found:
         raise FinbenchError("no train row is left: all are longer than the model's window.")
+    if rows.answers is not None:
+        found = taught(found, rows.train, rows.answers, tasks, lm, recipe, labels)
     train = making.balanced(found, recipe.sampling, recipe.seed)
-    return Examples(tuple(train), {name: rows for name, rows in validation.items() if rows}, too_long)
+    validation = {name: docs for name, docs in rows.validation.items() if docs}
+    return Examples(tuple(train), validation, too_long + rows.unread, rows.notes)
 
 
 def _with_method(model: Any, recipe: Recipe) -> Any:
@@ -175,11 +181,12 @@ def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> tuple[Sha
         return "", reason, reason
     if recipe.prefix_sharing == "off":
         return "", "prefix_sharing is off", "prefix_sharing is off"
-    longest = max(len(example.input_ids) for example in examples)
+    longest = max(len(ids) for one in examples for ids in (one.input_ids, *(ids for ids, _ in one.rivals)))
+    rows = recipe.batch_size * max(1, *(len(one.rivals) for one in examples))
     forgets = recipe.gradient_checkpointing or os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "").lower() == "true"
     if split.splits_weights():
         not_packed = reason = f"{split.engine()} gathers a layer's weights for one pass"
-    elif not (not_packed := why_not_packed(model, longest, recipe.batch_size, forgets)):
+    elif not (not_packed := why_not_packed(model, longest, rows, forgets)):
         install(model)
         return "packed", "", ""
     elif forgets:
@@ -237,6 +244,8 @@ def _trainer(
     trainer.recipe_sha256 = recipe.sha256()
     trainer.best_by = recipe.best_by
     trainer.validate = Validation(lm, tasks, found.validation, recipe.prompting)
+    if recipe.teacher is not None:
+        trainer.mix = Mix(recipe.distil_weight, recipe.temperature)
     if recipe.class_weights:
         trainer.weights = torch.tensor(making.class_weights(found.train, labels))
     return trainer

@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only say what would be trained: nothing is loaded or written",
     )
+    parser.add_argument(
+        "--label-only", action="store_true", help="only ask the recipes' teachers for their answers, which are kept"
+    )
     add_executor(parser, "a recipe")
 
 
@@ -48,6 +51,10 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         for recipe, folder in folders.items():
             _foretell(recipe, settings, folder, options.overwrite)
+        return 0
+    if options.label_only:
+        for recipe in folders:
+            _label(recipe, settings)
         return 0
     if len(recipes) == 1 and options.executor == "local":
         return _train(recipes[0], settings, folders[recipes[0]], options.overwrite)
@@ -72,7 +79,26 @@ def _foretell(path: Path, settings: Sequence[str], folder: Path, overwrite: bool
         f"  {counts[0]} train rows, {counts[1]} validation rows, {recipe.steps(counts[0])} steps of {batch} rows, "
         f"into {folder}"
     )
+    more = [f"copies: {', '.join(way.kind for way in recipe.augment)}"] if recipe.augment else []
+    more += [f"texts of {recipe.unlabelled}"] if recipe.unlabelled else []
+    if recipe.teacher is not None:
+        print(f"  taught by {recipe.teacher.name}, who is asked first")
+    if more:
+        print(f"  rows that come to these, and steps with them: {', '.join(more)}")
     print(f"  finbench plan {path} says what memory and time it takes")
+
+
+def _label(path: Path, settings: Sequence[str]) -> None:
+    """Have the teacher answer all rows of a recipe, and say what they are."""
+    from finbench.tasks.load import load_tasks
+    from finetune.recipe import read_recipe
+    from finetune.rows import gather
+
+    recipe = read_recipe(path, settings)
+    if recipe.teacher is None:
+        raise FinbenchError(f"{path}: the recipe names no teacher, so there is nobody to ask.")
+    tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
+    _say_rows(str(path), gather(tasks, recipe).notes)
 
 
 def _train(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -> int:
@@ -146,6 +172,32 @@ def _say(folder: Path, record: Mapping[str, Any]) -> None:
         end="",
     )
     print(f"{record['resources']['elapsed_seconds']:.0f} s, {record['examples']['too_long']} rows too long")
+    _say_rows("", record)
     for name in ("accuracy", "f1_weighted", "loss"):
         if name in record["metrics"]:
             print(f"  validation {name}: {record['metrics'][name]:.4f}")
+
+
+def _say_rows(title: str, record: Mapping[str, Any]) -> None:
+    """Say how many rows were made of others, what a teacher answered, and what became of unlabelled rows."""
+    from finetune.card import left_out
+
+    for task, ways in (record.get("augmented") or {}).items():
+        for one in ways:
+            print(f"  {one['kind']}: {one['made']} more rows of {task}, {sum(one['left_out'].values())} left out")
+    teacher, unlabelled = record.get("teacher"), record.get("unlabelled")
+    if not teacher:
+        return
+    print(
+        f"{title}  taught by {teacher['name']}: {teacher['rows']} rows answered, {teacher['asked_now']} of them now, "
+        f"in {teacher['seconds']:.0f} s of all times; "
+        + ", ".join(f"agrees with {share:.1%} of the labels of {task}" for task, share in teacher["agreement"].items())
+    )
+    if not unlabelled:
+        return
+    for task, rows in unlabelled["rows"].items():
+        print(f"  {unlabelled['file']}, {task}: {rows['trained_on']} of {rows['read']} rows, {left_out(rows)}")
+    looked = unlabelled["checked_against"]
+    print(f"  looked for in {sum(looked.values())} test rows of {len(looked)} tasks")
+    for task, reason in unlabelled["not_checked"].items():
+        print(f"  not looked for in those of {task}: {reason}")

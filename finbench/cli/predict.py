@@ -1,4 +1,7 @@
-"""`finbench predict --base B [--adapter A] "text" ...`: label texts, lines of standard input, or a CSV's column."""
+"""`finbench predict --base B [--adapter A] "text" ...`: label texts, lines of standard input, or a CSV's column.
+
+With `--review to_label.csv` no answer is given: what adapters disagree on, or are not sure of, is written for people.
+"""
 
 import argparse
 import json
@@ -16,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from finbench.cli.model import add_model_arguments
 
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="what to label (default: the lines of standard input)")
-    add_model_arguments(parser)
+    add_model_arguments(parser, several=True)
     parser.add_argument("--input", type=Path, help="a CSV whose column is labelled instead")
     parser.add_argument("--column", help="the column of its texts")
     parser.add_argument(
@@ -29,6 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace --output even if it is --input, or no earlier answer to it"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a text, every label's score in it")
+    parser.add_argument(
+        "--review",
+        type=Path,
+        metavar="OUT.csv",
+        help="write the texts on which several --adapter disagree, or one is not sure, to be labelled by people",
+    )
+    parser.add_argument(
+        "--review-below", type=float, default=0.7, metavar="SHARE", help="the confidence that is too low (default: 0.7)"
+    )
     parser.add_argument("--uncalibrated", action="store_true", help="leave the adapter's fitted temperature aside")
 
 
@@ -42,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
         raise FinbenchError("--input names a CSV and --column the column of its texts: give both, or neither.")
     if options.output is not None and options.input is None:
         raise FinbenchError("--output is the table of --input with labels added: give --input and --column with it.")
+    _check_review(options)
     table: Table | None = None
     state: State = None
     if options.input is not None:
@@ -50,10 +63,13 @@ def run(options: argparse.Namespace) -> int:
             state = table.check_output(options.output, options.overwrite)
     from finbench.predict.predictor import Predictor
 
-    predictor = Predictor(options.base, options.adapter, calibrated=not options.uncalibrated, **model_options(options))
+    texts: Iterable[str] = options.texts or (line.rstrip("\n") for line in sys.stdin)
+    settings = {"calibrated": not options.uncalibrated, **model_options(options)}
+    if options.review is not None:
+        return _review(options, settings, (row[table.place] for row in table.read()) if table is not None else texts)
+    predictor = Predictor(options.base, next(iter(options.adapter), None), **settings)
     if table is not None:
         return _table(predictor, table, options.output, state)
-    texts: Iterable[str] = options.texts or (line.rstrip("\n") for line in sys.stdin)
     failed = 0
     for chunk in _chunks(text for text in texts if text.strip()):
         for text, answer in zip(chunk, predictor.predict_each(chunk), strict=True):
@@ -66,6 +82,38 @@ def run(options: argparse.Namespace) -> int:
             else:
                 print(f"{answer.label}\t{_shown(answer.confidence)}\t{text}", flush=True)
     return 1 if failed else 0
+
+
+def _check_review(options: argparse.Namespace) -> None:
+    from finbench.errors import FinbenchError
+
+    if options.review is None:
+        if len(options.adapter) > 1:
+            raise FinbenchError("several adapters are compared with --review OUT.csv; give one --adapter without it.")
+        return
+    if options.output is not None or options.json:
+        raise FinbenchError("--review writes a table of its own: leave --output and --json out.")
+    if not 0 <= options.review_below <= 1:
+        raise FinbenchError(f"--review-below {options.review_below}: a share from 0 to 1 is wanted.")
+    if options.review.exists() and not options.overwrite:
+        raise FinbenchError(f"{options.review} is there, perhaps with labels in it: name another, or say --overwrite.")
+
+
+def _review(options: argparse.Namespace, settings: dict[str, Any], texts: Iterable[str]) -> int:
+    """Write the texts that somebody should label; say how many and why."""
+    from finbench.interchange.spreadsheets import harmless
+    from finbench.predict import review
+    from finbench.predict.predictor import load_several
+
+    predictors = load_several(options.base, options.adapter, **settings)
+    review.check_alike(predictors)
+    found, asked = review.doubts(predictors, texts, options.review_below)
+    review.write(found, list(predictors), options.review, harmless)
+    apart = sum(review.DISAGREE in doubt.reasons for doubt in found)
+    print(f"{options.review}: {len(found)} of {asked} texts to be labelled, {apart} of them since adapters disagree")
+    print(f"  fill its column `label`, then: finbench new-task NAME {options.review}")
+    print(f"  or let a teacher label them, in a recipe: unlabelled: {options.review}")
+    return 0
 
 
 def _shown(confidence: float | None) -> str:

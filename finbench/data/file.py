@@ -189,11 +189,7 @@ def _read_rows(
 def _row(number: str, record: Mapping[str, str], options: FileOptions, place: str) -> Row:
     """Return the row of a record; its answer is checked by the rules of its kind."""
     texts, answer = [record[column] for column in options.text], record[options.label]
-    text = (
-        texts[0]
-        if len(texts) == 1
-        else "\n".join(f"{name}: {cell}" for name, cell in zip(options.text, texts, strict=True))
-    )
+    text = text_of(texts, options.text)
     name = record[options.id] if options.id else number
     kind = kind_called(options.kind)
     if options.kind == "multiple_choice":
@@ -208,13 +204,25 @@ def _row(number: str, record: Mapping[str, str], options: FileOptions, place: st
     if kind.classes:
         if options.labels:
             name_label(answer, {known: known for known in options.labels}, place)
-        return Row(name, text, label=answer, classifier_text=tuple(texts) if len(texts) <= 2 else (text,))
+        return Row(name, text, label=answer, classifier_text=classifier_text_of(texts, options.text))
     if wrong := kind.gold(answer, options.settings()):
         raise FinbenchError(f"{place}: {answer[:60]!r} {wrong}.")
     if kind.by_label:
         for one in labels.split(answer) if options.labels else ():
             name_label(one, {known: known for known in options.labels}, place)
     return Row(name, text, answer=answer)
+
+
+def text_of(cells: Sequence[str], columns: Sequence[str]) -> str:
+    """Return a row's text: its cell, or those of several columns on a line each, with the columns' names."""
+    if len(cells) == 1:
+        return cells[0]
+    return "\n".join(f"{name}: {cell}" for name, cell in zip(columns, cells, strict=True))
+
+
+def classifier_text_of(cells: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+    """Return what an encoder reads of a row: its cells, a pair at most, else its text."""
+    return tuple(cells) if len(cells) <= 2 else (text_of(cells, columns),)
 
 
 def _check_classes(known: Sequence[str], places: Mapping[str, str], given: str) -> None:

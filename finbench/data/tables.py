@@ -20,6 +20,8 @@ from finbench.errors import FinbenchError
 NO_VALUE = frozenset(
     "nan NaN -nan -NaN NAN null NULL Null NA N/A n/a <NA> #N/A #NA None NaT 1.#IND -1.#IND 1.#QNAN -1.#QNAN".split()
 )
+# `finbench predict --review` writes a text that a spreadsheet would run so, too, beside its cell.
+TEXT, TEXT_AS_JSON = "text", "text_as_json"
 MOST_CLASSES = 50  # a column with more different values holds no classes
 
 
@@ -78,9 +80,20 @@ def _read_csv(path: Path, columns: Sequence[str]) -> tuple[list[str], list[Recor
                 "put a cell with a comma or a line break in it in double quotes."
             )
         values = {name: cell.strip() for name, cell in zip(names, cells, strict=True) if name in columns}
+        if TEXT_AS_JSON in names and TEXT in values and (written := cells[names.index(TEXT_AS_JSON)].strip()):
+            values[TEXT] = _original(written, values[TEXT], f"{path}, line {line}")
         records.append(Record(values, f"line {line}"))
     _check_swallowed(path, text, columns, names, records)
     return [name for name in names if name], records
+
+
+def _original(written: str, shown: str, place: str) -> str:
+    """Return the text that a cell shows made harmless; one that somebody has rewritten since is a text of its own."""
+    found = parse_json(written, f"{place}, column {TEXT_AS_JSON!r}")
+    if not isinstance(found, str):
+        raise FinbenchError(f"{place}: the column {TEXT_AS_JSON!r} holds no text; empty the cell.")
+    same = [sign for sign in found if sign.isalnum()] == [sign for sign in shown if sign.isalnum()]
+    return found.strip() if same else shown
 
 
 def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:

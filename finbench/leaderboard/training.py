@@ -77,7 +77,30 @@ def recipe_of(cell: Cell) -> Mapping[str, Any]:
 def recipe_without_seed(cell: Cell) -> str:
     """Return the recipe as a text that trainings share which differ in their seed or in where the base lay."""
     recipe = {name: value for name, value in recipe_of(cell).items() if name not in ("seed", "base")}
+    for name in ("teacher", "unlabelled"):  # who they are, wherever they lay
+        if part := _part(record_of(cell), name):
+            recipe[name] = [part.get("sha256"), part.get("adapter"), _part(part, "base").get("sha256")]
     return json.dumps(recipe, sort_keys=True)
+
+
+def student_of(cell: Cell) -> str:
+    """Return whose student the cell's weights are, with the texts that this teacher labelled, "" for nobody's."""
+    record = record_of(cell)
+    teacher, rows = _part(record, "teacher"), _part(_part(record, "unlabelled"), "rows")
+    if not _has_text(teacher, "name"):
+        return ""
+    labelled = sum(_number(part.get("trained_on")) or 0 for part in rows.values() if isinstance(part, dict))
+    return teacher["name"] + (f", {round(labelled):,} texts labelled by it" if labelled else "")
+
+
+def augmented_by(cell: Cell) -> dict[str, int]:
+    """Return how many train rows were made of others, by what was done to them."""
+    found: dict[str, int] = {}
+    for ways in _part(record_of(cell), "augmented").values():
+        for one in ways if isinstance(ways, list) else ():
+            if _has_text(one, "kind") and (made := _number(one.get("made"))) is not None:
+                found[one["kind"]] = found.get(one["kind"], 0) + round(made)
+    return found
 
 
 def base_of_training(cell: Cell) -> tuple[str, str]:

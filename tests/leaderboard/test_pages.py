@@ -74,6 +74,30 @@ def test_scores_stand_by_recipe_and_not_by_seed(scored: Write, pages: Callable) 
     assert all(f"lora_s{seed}" in found["task_fpb.md"] for seed in range(3))
 
 
+def test_whose_student_stands_beside_it(scored: Write, pages: Callable) -> None:
+    of = {"method": "lora", "tasks": ["fin_fpb"]}
+    scored("toy", "plain", 84, record={**of, "recipe": {"r": 8}})
+    assert "student of" not in pages()["methods.md"], "a column that would be empty"
+    for number, name in enumerate(("wise", "wiser")):
+        teacher = {"name": name, "base": {"sha256": "b"}, "adapter": {"name": name, "sha256": str(number)}}
+        rows = {"fin_fpb": {"read": 9, "trained_on": 1200 * number}}
+        scored("toy", f"of-{name}", 90 + number, record={
+            **of, "recipe": {"r": 8, "teacher": {"base": "x", "adapter": "y"}}, "teacher": teacher,
+            "unlabelled": {"rows": rows},
+        })  # fmt: skip
+    made = {"fin_fpb": [{"kind": "typos", "made": 1234, "left_out": {}}]}
+    scored("toy", "noisy", 80, record={**of, "recipe": {"r": 8, "augment": [{"kind": "typos"}]}, "augmented": made})
+    head, _, *lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in pages()["methods.md"].splitlines()
+        if line.startswith(("| task ", "|:---", "| fpb "))
+    ][:6]
+    assert head[-2:] == ["student of", "rows by typos"]
+    assert sorted(line[-2:] for line in lines) == [
+        ["wise", "–"], ["wiser, 1,200 texts labelled by it", "–"], ["–", "1,234"], ["–", "–"]
+    ]  # fmt: skip
+
+
 def test_seeds_of_a_recipe_are_one_line(scored: Write, pages: Callable) -> None:
     for seed, right in enumerate((84, 90, 96)):
         recipe = {"r": 8, "seed": seed, "base": f"models/{seed}"}

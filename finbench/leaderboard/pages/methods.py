@@ -5,7 +5,14 @@ from finbench.leaderboard import published, stats
 from finbench.leaderboard.markdown import SHOWN, markdown
 from finbench.leaderboard.plots import Bar, Bars, bars
 from finbench.leaderboard.table import CellTable, Entry, accuracy, short, task_order
-from finbench.leaderboard.training import costs_of, is_own_task, recipe_without_seed, trained_parameters
+from finbench.leaderboard.training import (
+    augmented_by,
+    costs_of,
+    is_own_task,
+    recipe_without_seed,
+    student_of,
+    trained_parameters,
+)
 from finbench.leaderboard.view import View
 
 METRICS = {
@@ -48,7 +55,8 @@ def _panels(groups: dict[RecipeGroup, list[Cell]]) -> list[Bars]:
         for group, cells in groups.items():
             if group[0] == task:
                 spread = stats.over_seeds(sorted(accuracy(cell) for cell in cells))
-                ours.append(Bar(f"{group[1]}, {group[3]}", spread.mean, spread.deviation, reported=False))
+                taught = f", student of {teacher}" if (teacher := student_of(cells[0])) else ""
+            ours.append(Bar(f"{group[1]}, {group[3]}{taught}", spread.mean, spread.deviation, reported=False))
         ours.sort(key=lambda bar: (-bar.value, bar.name))
         theirs = [
             Bar(f"{model} {method} (reported)", value, None, reported=True)
@@ -64,7 +72,18 @@ def _table(found: CellTable) -> str:
         return ""
     order = sorted(groups, key=lambda group: (task_order(group[0]), group[1:]))
     columns = ["task", "base", "method", "seeds", *METRICS.values(), "trained parameters", "training s", "MiB"]
-    return markdown(columns, [_line(group, groups[group]) for group in order[:SHOWN]], len(order))
+    firsts = {group: cells[0] for group, cells in groups.items()}
+    kinds = sorted({kind for cell in firsts.values() for kind in augmented_by(cell)})
+    # columns that are there where a line has something to say
+    said = {"student of": {group: student_of(cell) for group, cell in firsts.items()}}
+    for kind in kinds:
+        made = {group: augmented_by(cell).get(kind, 0) for group, cell in firsts.items()}
+        said[f"rows by {kind}"] = {group: f"{number:,}" if number else "" for group, number in made.items()}
+    said = {title: cells for title, cells in said.items() if any(cells.values())}
+    lines = [
+        [*_line(group, groups[group]), *(cells[group] or "–" for cells in said.values())] for group in order[:SHOWN]
+    ]
+    return markdown([*columns, *said], lines, len(order))
 
 
 def by_recipe(found: CellTable) -> dict[RecipeGroup, list[Cell]]:
