@@ -1,6 +1,7 @@
 """Shared fixtures: a home of its own for every test, sample rows, tiny models built from a configuration."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from tests import forked
+
 WORDS = """instruction what is the sentiment of this news tweet please choose an answer from negative neutral positive
 input yes no location person organization company profit loss rose fell sales year quarter shares market""".split()
 
@@ -22,6 +25,12 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("FINBENCH_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("FINBENCH_DATA", "sample")
     monkeypatch.delenv("FINBENCH_TASKS", raising=False)
+
+
+@pytest.fixture
+def forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is started by `sys.executable` be a fork: of an interpreter that need not import others' libraries."""
+    monkeypatch.setattr(sys, "executable", forked.python())
 
 
 def build_tokenizer(folder: Path, bos: bool = False) -> Path:

@@ -2,39 +2,29 @@
 
 It takes ten seconds of a processor to import torch, transformers, PEFT and lm-eval, more than most commands take to do
 their work. `run` and `start` stand in for `subprocess.run` and `subprocess.Popen` of this Python: the process has its
-own memory, folder, environment, streams and exit status, can be killed, and imports finbench anew. What is tested by
-what happens at an interpreter's start (the hook, notices at import, limits, memory at its peak) starts a real one.
+own memory, folder, environment, streams and exit status, can be killed, and imports finbench anew; so has what it
+starts in turn by `sys.executable`, which is `python()` there. What is tested by what happens at an interpreter's start
+(the hook, notices at import, limits, memory at its peak) starts a real one. All workers of a test run share a server.
 """
 
-import atexit
-import multiprocessing
+import fcntl
+import hashlib
 import os
-import runpy
+import select
+import shlex
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
-LIBRARIES = [
-    "torch",
-    "transformers.trainer",
-    "transformers.models.auto.modeling_auto",
-    "transformers.models.auto.tokenization_auto",
-    "transformers.models.bert.modeling_bert",
-    "transformers.models.gpt2.modeling_gpt2",
-    "transformers.models.llama.modeling_llama",
-    "peft",
-    "datasets",
-    "lm_eval.evaluator",
-    "lm_eval.models.huggingface",
-    "sklearn.metrics",
-    "matplotlib.pyplot",
-]
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(LIBRARIES)
+from tests.forked_python import answer, ask
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class Output:
@@ -72,40 +62,41 @@ class Started:
         program, *words = [str(word) for word in command]
         assert program == sys.executable, f"{program}: only this Python is forked"
         self.args = [program, *words]
+        self.returncode: int | None = None  # minus the signal's number where one ended it
         self._folder = tempfile.TemporaryDirectory(prefix="forked-")
         folder = Path(self._folder.name)
         (folder / "in").write_text(text, encoding="utf-8")
         self.stdout, self.stderr = Output(folder / "out", self), Output(folder / "err", self)
-        environment = dict(os.environ if env is None else env)
-        self._process = FORKS.Process(target=_become, args=(words, str(cwd or Path.cwd()), environment, str(folder)))
-        self._process.start()
-        assert self._process.pid is not None
-        self.pid: int = self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        """Return the exit status, minus the signal's number where one ended it; None while it runs."""
-        return self._process.exitcode
+        with (folder / "in").open() as given, (folder / "out").open("a") as out, (folder / "err").open("a") as error:
+            files = {0: given.fileno(), 1: out.fileno(), 2: error.fileno()}
+            environment = os.environ if env is None else env
+            self._connection, self.pid = ask(_server(), words, str(cwd or Path.cwd()), environment, files)
 
     def poll(self) -> int | None:
-        """Return the exit status, or None."""
-        return self._process.exitcode
+        """Return the exit status, or None while it runs."""
+        return self._ended(0)
+
+    def _ended(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._connection], [], [], timeout)[0]:
+            self.returncode = answer(self._connection)
+            self._connection.close()
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end; return the exit status."""
-        self._process.join(timeout)
-        status = self._process.exitcode
+        status = self._ended(timeout)
         if status is None:
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
         return status
 
     def kill(self) -> None:
         """End it at once."""
-        self._process.kill()
+        self.send_signal(signal.SIGKILL)
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal."""
-        os.kill(self.pid, number)
+        """Send it a signal, if it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait for the end; return what it wrote to standard output and to standard error."""
@@ -140,47 +131,52 @@ def run(
     return done
 
 
-def _become(words: list[str], folder: str, environment: dict[str, str], streams: str) -> None:
-    """Be that command from now on, and end as it ends."""
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    at_once = bool(environment.get("PYTHONUNBUFFERED"))
-    for name, number in (("out", 1), ("err", 2)):
-        file = os.open(f"{streams}/{name}", os.O_WRONLY | os.O_APPEND)
-        os.dup2(file, number)
-    sys.stdin = open(f"{streams}/in", encoding="utf-8")  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False, buffering=1 if at_once else -1)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
-    status: object = 0
-    try:
-        _execute(words)
-    except SystemExit as error:
-        status = error.code
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    if status is not None and not isinstance(status, int):
-        print(status, file=sys.stderr)
-        status = 1
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(int(status or 0))
+def python() -> str:
+    """Return the path of a program that does what this Python does, by a fork: for what starts `sys.executable`."""
+    _server()
+    return str(_folder() / "python")
 
 
-def _execute(words: list[str]) -> None:
-    first = next(n for n, word in enumerate(words) if word in ("-m", "-c") or not word.startswith("-"))
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    if words[first] == "-m":
-        sys.path[:0] = [os.getcwd(), *paths]
-        sys.argv = words[first + 1 :]
-        runpy.run_module(words[first + 1], run_name="__main__", alter_sys=True)
-    elif words[first] == "-c":
-        sys.path[:0] = ["", *paths]
-        sys.argv = ["-c", *words[first + 2 :]]
-        exec(compile(words[first + 1], "<string>", "exec"), {"__name__": "__main__"})
-    else:
-        sys.path[:0] = [str(Path(words[first]).parent), *paths]
-        sys.argv = words[first:]
-        runpy.run_path(words[first], run_name="__main__")
+@cache
+def _folder() -> Path:
+    """Return the folder of the server that all workers of this test run share."""
+    run = f"{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())} {ROOT} {sys.executable}"
+    return Path(tempfile.gettempdir()) / f"forks-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
+
+
+@cache
+def _server() -> str:
+    """Return where the server listens; if there is none, start it. It ends after the last who asked for it."""
+    folder = _folder()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    address, lease = folder / "socket", socket.socket(socket.AF_UNIX)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            lease.connect(str(address))
+        except OSError:
+            address.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(address))
+                listener.listen(64)
+                lease.connect(str(address))
+                _start(folder, listener)
+    lease.detach()  # open as long as this process lives
+    return str(address)
+
+
+def _start(folder: Path, listener: socket.socket) -> None:
+    client = shlex.join([sys.executable, "-IS", str(ROOT / "tests" / "forked_python.py"), str(folder / "socket")])
+    (folder / "python").write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+    (folder / "python").chmod(0o700)
+    with (folder / "log").open("w") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.fork_server", str(listener.fileno()), str(folder)],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )

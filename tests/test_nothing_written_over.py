@@ -93,6 +93,7 @@ def test_a_calibration() -> None:
     calibration.check_folder(Path())
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_log_beside_an_adapter() -> None:
     from finetune.subprocess import TrainingFailed, train_apart
 

@@ -1,23 +1,52 @@
 """The plug, tested by real installs into fresh environments: a wheel and an editable one."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 BUILD = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
 
+PURELIB = "import sysconfig; print(sysconfig.get_path('purelib'))"
+LIST = """
+from lm_eval.tasks import TaskManager
+import lm_eval.models
+from lm_eval.api.registry import model_registry
+names = [*(name for name in TaskManager().all_tasks if name.startswith("fin")), *model_registry.keys()]
+"""
+# written into each environment: a process that is asked to looks for PEFT, and at its end says what it knows
+PROBE = f"""
+import os
+if os.environ.get("PROBE"):
+    import atexit
+    import importlib.util
+    importlib.util.find_spec("peft")
+    def tell():
+        import json
+        known = {{}}
+        exec({LIST!r}, known)
+        from finbench.paths import bundled_tasks
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as types
+        told = {{"names": known["names"], "folder": str(bundled_tasks()), "adapters": list(types)}}
+        with open(os.environ["PROBE"], "w") as file:
+            json.dump(told, file)
+    atexit.register(tell)
+"""
+
 
 def fresh_environment(folder: Path) -> Path:
     """Make a virtual environment that borrows the libraries (not finbench) of this one; return its python."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
-    own = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True)
+    own = subprocess.check_output([python, "-c", PURELIB], text=True)
     # a plain path line adds a folder without running the .pth files in it, so this environment's finbench stays out
     Path(own.strip(), "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
@@ -37,6 +66,8 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         source = folder / "source"  # built from a copy, so that no build folder is left in the checkout
         shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".git", ".tox", ".venv*"))
         install(python, str(source))
+    probe = Path(subprocess.check_output([python, "-c", PURELIB], text=True).strip(), "sitecustomize.py")
+    probe.write_text(PROBE)
     return request.param, python
 
 
@@ -51,46 +82,51 @@ def run(python: Path, *arguments: str, cwd: Path, **environment: str) -> subproc
     )
 
 
-def test_lm_eval_scores_our_task_from_any_folder(installed: tuple[str, Path], gpt2: Path, tmp_path: Path) -> None:
-    _, python = installed
+@dataclass(frozen=True)
+class Scored:
+    """How lm-eval's own command scored a task of ours, and what its process knew at its end."""
+
+    kind: str
+    done: subprocess.CompletedProcess[str]
+    told: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def scored(installed: tuple[str, Path], gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    kind, python = installed
+    folder = tmp_path_factory.mktemp("any")
     done = run(
         python, "-m", "lm_eval", "--tasks", "fin_fpb", "--model", "hf", "--model_args", f"pretrained={gpt2}",
-        "--limit", "4", "--device", "cpu", cwd=tmp_path, FINBENCH_DATA="sample",
+        "--limit", "4", "--device", "cpu", cwd=folder, FINBENCH_DATA="sample", PROBE=str(folder / "told.json"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "|fin_fpb|" in done.stdout and "f1_weighted" in done.stdout
+    return Scored(kind, done, json.loads((folder / "told.json").read_text()))
 
 
-LIST = """
-import sys
-from lm_eval.tasks import TaskManager
-import lm_eval.models
-from lm_eval.api.registry import model_registry
-names = TaskManager().all_tasks
-print(*[name for name in names if name.startswith("fin")], *model_registry.keys())
-from finbench.paths import bundled_tasks
-print(bundled_tasks())
-"""
+def test_lm_eval_scores_our_task_from_any_folder(scored: Scored) -> None:
+    assert "|fin_fpb|" in scored.done.stdout and "f1_weighted" in scored.done.stdout
 
 
-def test_tasks_groups_and_model_types_are_known(installed: tuple[str, Path], tmp_path: Path) -> None:
-    kind, python = installed
-    done = run(python, "-c", LIST, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    *names, folder = done.stdout.split()
-    assert {"fin_fpb", "fin_xbrl_values", "finbench", "fin_sentiment", "fin_xbrl", "hf-fast", "hf-classifier"} <= set(
-        names
-    )
-    in_checkout = Path(folder) == CHECKOUT / "tasks_yaml"
-    assert in_checkout == (kind == "editable")
+def test_tasks_groups_and_model_types_are_known(scored: Scored) -> None:
+    ours = {"fin_fpb", "fin_xbrl_values", "finbench", "fin_sentiment", "fin_xbrl", "hf-fast", "hf-classifier"}
+    assert ours <= set(scored.told["names"])
+    assert (Path(scored.told["folder"]) == CHECKOUT / "tasks_yaml") == (scored.kind == "editable")
+
+
+def test_a_module_that_is_only_looked_for_is_still_extended(scored: Scored) -> None:
+    assert "BOTTLENECK" in scored.told["adapters"]
 
 
 def test_switched_off(installed: tuple[str, Path], tmp_path: Path) -> None:
-    _, python = installed
-    listing = LIST.split("from finbench")[0]
-    done = run(python, "-c", listing, cwd=tmp_path, FINBENCH_AUTOLOAD="0")
+    kind, python = installed
+    finders = "import sys; print(*(getattr(one, '__module__', '') for one in sys.meta_path))"
+    assert "finbench.autoload" in run(python, "-c", finders, cwd=tmp_path).stdout
+    assert "finbench.autoload" not in run(python, "-c", finders, cwd=tmp_path, FINBENCH_AUTOLOAD="0").stdout
+    if kind == "editable":
+        return  # without the hook it is the same lm-eval
+    done = run(python, "-c", f"{LIST}\nprint(*names)", cwd=tmp_path, FINBENCH_AUTOLOAD="0")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "fin_fpb" not in done.stdout and "hf-fast" not in done.stdout
+    assert "hf" in done.stdout.split() and "fin_fpb" not in done.stdout and "hf-fast" not in done.stdout
 
 
 def test_start_up_loads_two_small_modules_and_nothing_else(installed: tuple[str, Path], tmp_path: Path) -> None:
@@ -112,31 +148,20 @@ def test_another_lm_eval_gets_one_line_and_goes_on(installed: tuple[str, Path], 
     assert len(done.stderr.strip().splitlines()) == 1 and "lm_eval.tasks.manager" in done.stderr
 
 
-def test_a_module_that_is_only_looked_for_is_still_extended(installed: tuple[str, Path], tmp_path: Path) -> None:
-    _, python = installed
-    code = """
-import importlib.util
-importlib.util.find_spec("peft")
-import peft
-from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as types
-print("BOTTLENECK" in types)
-"""
-    done = run(python, "-c", code, cwd=tmp_path)
-    assert done.stdout.strip() == "True", done.stderr[-3000:]
-
-
 def test_help_imports_nothing_heavy(installed: tuple[str, Path], tmp_path: Path) -> None:
     _, python = installed
     code = """
 import sys
 from finbench.cli import main
-try:
-    main(sys.argv[1:])
-except SystemExit:
-    pass
+for command in sys.argv[1:]:
+    try:
+        main([*command.split(), "--help"])
+    except SystemExit:
+        pass
 print("HEAVY", *sorted({"torch", "transformers", "lm_eval", "datasets", "pandas", "numpy", "peft"} & set(sys.modules)))
 """
-    for command in ("", "data", "run", "finetune", "leaderboard", "new-task", "validate", "demo"):
-        done = run(python, "-c", code, *command.split(), "--help", cwd=tmp_path)
-        assert "usage: finbench" in done.stdout, done.stderr[-2000:]
-        assert done.stdout.strip().splitlines()[-1] == "HEAVY", (command, done.stdout[-300:])
+    commands = ("", "data", "run", "finetune", "leaderboard", "new-task", "validate", "demo")
+    done = run(python, "-c", code, *commands, cwd=tmp_path)
+    for command in commands:
+        assert f"usage: finbench {command}".strip() in done.stdout, done.stderr[-2000:]
+    assert done.stdout.strip().splitlines()[-1] == "HEAVY", done.stdout[-300:]

@@ -1,6 +1,7 @@
 """What a command's user sees: finbench's own lines, real warnings, and everything with -v."""
 
 import io
+import json
 import logging
 import os
 import subprocess
@@ -13,6 +14,7 @@ from tqdm.auto import tqdm
 
 from finbench import quiet as module
 from finbench.quiet import NOTICES, quiet
+from tests import forked
 
 RECIPE = """\
 base: {base}
@@ -38,45 +40,18 @@ Notes:
 """
 
 
-def finbench(folder: Path, *words: str, code: str = "") -> subprocess.CompletedProcess[str]:
-    start = f"{code}\nimport sys\nfrom finbench.cli import main\nsys.exit(main(sys.argv[1:]))"
-    environment = {**os.environ, "FINBENCH_DATA": "sample", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", start, *words], cwd=folder, env=environment, text=True, capture_output=True
-    )
-
-
-@pytest.fixture(scope="module")
-def trained(gpt2: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """Return a folder with adapters, and what training and scoring in fresh processes said of them."""
-    folder = tmp_path_factory.mktemp("quiet")
-    said = {}
-    for name, base, kind, targets in (("one", gpt2, "causal", "[c_attn]"), ("two", bert, "classifier", "[query]")):
-        (folder / f"{name}.yaml").write_text(RECIPE.format(base=base, kind=kind, targets=targets))
-        done = finbench(folder, "finetune", f"{name}.yaml")
-        assert done.returncode == 0, done.stderr[-2000:]
-        said[f"finetune {kind}"] = done.stderr
-    (folder / "m.yaml").write_text(
-        "name: m\ntasks: [fin_fpb, fin_fpb_gen]\nlimit: 4\nbases:\n"
-        f"  - {{base: {gpt2}, name: g, adapters: [adapters/one]}}\n"
-        f"  - {{base: {gpt2}, name: h, model: hf}}\n"
-        f"  - {{base: {bert}, name: b, model: hf-classifier, tasks: [fin_fpb], adapters: [adapters/two]}}\n"
-    )
-    done = finbench(folder, "run", "m.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    said["run"] = done.stderr
-    return folder, said
-
-
-def test_a_first_user_sees_no_other_librarys_lines(trained: tuple[Path, dict[str, str]]) -> None:
-    assert trained[1] == dict.fromkeys(trained[1], "") and len(trained[1]) == 3
-
-
-def test_verbose_shows_all_and_a_real_warning_is_always_shown(trained: tuple[Path, dict[str, str]], bert: Path) -> None:
-    folder, _ = trained
-    words = ("predict", "--base", str(bert), "--adapter", "adapters/two", "Profit rose.")
-    told = """
-import logging, warnings, finbench.predict.predictor as predictor
+MARK = "\x1e"
+ONE_AFTER_ANOTHER = f"""
+import json, sys
+from finbench.cli import main
+for words in json.loads(sys.argv[1]):
+    status = main(words)
+    if status:
+        sys.exit(status)
+    print({MARK!r}, end="", file=sys.stderr, flush=True)
+"""
+LOUD = """
+import logging, sys, warnings, finbench.predict.predictor as predictor
 load = predictor._load
 def loud(*args):
     logging.getLogger("transformers.modeling_utils").warning("a weight is broken")
@@ -85,13 +60,54 @@ def loud(*args):
     warnings.warn("your numbers are wrong", FutureWarning)
     return load(*args)
 predictor._load = loud
+from finbench.cli import main
+sys.exit(main(sys.argv[1:]))
 """
-    plain = finbench(folder, *words, code=told).stderr
+ENVIRONMENT = {"FINBENCH_DATA": "sample", "OMP_NUM_THREADS": "1"}
+
+
+def said_by(folder: Path, *commands: list[str]) -> list[str]:
+    """Run commands in a real start of this Python, whose libraries have yet to be imported; return what each says."""
+    words = [sys.executable, "-c", ONE_AFTER_ANOTHER, json.dumps(commands)]
+    done = subprocess.run(words, cwd=folder, env={**os.environ, **ENVIRONMENT}, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    return done.stderr.split(MARK)[:-1]
+
+
+@pytest.fixture(scope="module")
+def trained(gpt2: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Return a folder with adapters, and what training, scoring and predicting said of them."""
+    folder = tmp_path_factory.mktemp("quiet")
+    for name, base, kind, targets in (("one", gpt2, "causal", "[c_attn]"), ("two", bert, "classifier", "[query]")):
+        (folder / f"{name}.yaml").write_text(RECIPE.format(base=base, kind=kind, targets=targets))
+    (folder / "m.yaml").write_text(
+        "name: m\ntasks: [fin_fpb, fin_fpb_gen]\nlimit: 4\nbases:\n"
+        f"  - {{base: {gpt2}, name: g, adapters: [adapters/one]}}\n"
+        f"  - {{base: {gpt2}, name: h, model: hf}}\n"
+        f"  - {{base: {bert}, name: b, model: hf-classifier, tasks: [fin_fpb], adapters: [adapters/two]}}\n"
+    )
+    predict = ["predict", "--base", str(bert), "--adapter", "adapters/two", "Profit rose."]
+    return folder, said_by(folder, ["finetune", "one.yaml"], ["finetune", "two.yaml"], ["run", "m.yaml"], predict)
+
+
+def test_a_first_user_sees_no_other_librarys_lines(trained: tuple[Path, list[str]]) -> None:
+    assert trained[1] == ["", "", "", ""]
+
+
+def test_verbose_shows_all_and_a_real_warning_is_always_shown(trained: tuple[Path, list[str]], bert: Path) -> None:
+    folder, _ = trained
+    words = ("predict", "--base", str(bert), "--adapter", "adapters/two", "Profit rose.")
+    environment = {**os.environ, **ENVIRONMENT}
+
+    def predicted(*more: str) -> str:
+        return forked.run([sys.executable, "-c", LOUD, *words, *more], cwd=folder, env=environment, check=True).stderr
+
+    plain = predicted()
     assert "a weight is broken" in plain and "FutureWarning: your numbers are wrong" in plain
     known = ("already-initialized", "`is_gradient_checkpointing`", "LOAD REPORT")
     assert not any(words in plain for words in known), plain
     assert len(plain.splitlines()) == 2, plain
-    verbose = finbench(folder, *words, "--verbose", code=told).stderr
+    verbose = predicted("--verbose")
     assert all(words in verbose for words in (*known, "a weight is broken", "your numbers are wrong"))
 
 

@@ -12,13 +12,18 @@ import pytest
 
 from finbench.doctor import findings, trials
 from finbench.doctor.window import Library, against, installed, is_untried, libraries
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def doctor(folder: Path, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+COMMAND = [sys.executable, "-m", "finbench", "doctor", "--json"]
+
+
+def doctor(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it in a real start of this Python, whose imports may fail."""
     return subprocess.run(
-        [sys.executable, "-m", "finbench", "doctor", *flags],
+        COMMAND,
         capture_output=True,
         text=True,
         cwd=folder,
@@ -27,7 +32,7 @@ def doctor(folder: Path, *flags: str, **environment: str) -> subprocess.Complete
 
 
 def test_here_all_fast_paths_work(tmp_path: Path) -> None:
-    done = doctor(tmp_path, "--json", FINBENCH_DATA="sample")
+    done = forked.run(COMMAND, cwd=tmp_path, env=os.environ | {"FINBENCH_DATA": "sample", "OMP_NUM_THREADS": "1"})
     report = json.loads(done.stdout)
     found = {one["name"]: one for one in report["findings"]}
     assert done.returncode == 0, [one for one in report["findings"] if one["judgement"] == "bad"]
@@ -83,7 +88,7 @@ def test_a_hook_that_lm_eval_does_not_heed_is_said(monkeypatch: pytest.MonkeyPat
 def test_a_library_that_cannot_be_imported_is_a_finding(library: str, tmp_path: Path) -> None:
     (tmp_path / library).mkdir()
     (tmp_path / library / "__init__.py").write_text("raise OSError('libcudart.so.13: cannot open')")
-    done = doctor(tmp_path, "--json", FINBENCH_DATA="sample", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    done = doctor(tmp_path, FINBENCH_DATA="sample", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     report = json.loads(done.stdout)
     bad = {one["text"] for one in report["findings"] if one["judgement"] == "bad"}
     assert done.returncode == 1 and "Traceback" not in done.stderr

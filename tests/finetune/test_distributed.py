@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from finbench.cli import main
 from finbench.errors import FinbenchError
 from finetune import sharded as split
 from finetune.recipe import DEFAULTS, read_recipe
+from tests import forked
 from tests.conftest import build_model
 
 CONFIGS = DEFAULTS.parent.parent / "distributed"
@@ -73,7 +73,7 @@ def trains_alike(config: str, recipe: Path, settings: list[str], start: list[str
     launch = [sys.executable, "-m", "accelerate.commands.launch", f"--config_file={CONFIGS / config}.yaml", *start]
     command = [*launch, "finetune", str(recipe), *settings, "batch_size=4", "--output", str(two)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, timeout=500, env=environment)
+    forked.run(command, check=True, timeout=500, env=environment)
     alone, together = weights(one), weights(two)
     assert alone.keys() == together.keys()
     assert max(float(value.abs().max()) for name, value in alone.items() if "lora_B" in name) > 1e-3

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,11 +30,12 @@ def recipe(bert: Path, tmp_path: Path) -> Path:
 
 def test_a_killed_sweep_goes_on_and_writes_the_winners_recipe(recipe: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "finbench", "sweep", "tiny.yaml", "sweep.yaml", "--output", "out"]
-    first = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL)
+    first = forked.start(command, cwd=tmp_path)
     finished = tmp_path / "out" / "trial-0000" / "seed-0" / "finbench.json"
     deadline = time.monotonic() + 240
     while not finished.is_file() and time.monotonic() < deadline:
-        time.sleep(0.2)
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.05)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     made = finished.stat().st_mtime_ns

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -88,7 +87,7 @@ def test_two_processes_train_to_the_weights_of_one(family: str, task_type: str, 
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
     launch += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
     command = ["-m", "finbench", "finetune", str(recipe), *settings, "limit=22", "batch_size=4", "--output", str(two)]
-    subprocess.run([*launch, *command], check=True, timeout=300, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    forked.run([*launch, *command], check=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
     together, alone = weights(two), weights(one)
     for name, value in alone.items():
         assert (together[name] - value).abs().max() < 1e-5, name  # type: ignore[operator]

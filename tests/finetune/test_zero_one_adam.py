@@ -1,5 +1,6 @@
 """0/1 Adam against its algorithm written out in NumPy, against AdamW, and in real training on two processes."""
 
+import multiprocessing.spawn
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch.distributed as dist
 from finbench.errors import FinbenchError
 from finetune.optim.one_bit import pack, unpack
 from finetune.optim.zero_one_adam import ZeroOneAdam, interval
+from tests import forked
 
 WORLD, STEPS, SIZES = 2, 18, (21, 40)
 RATE, BETAS, EPS, DECAY = 0.01, (0.9, 0.99), 1e-8, 0.1
@@ -99,7 +101,12 @@ def process(rank: int, folder: str) -> None:
 def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Return what each of two gloo processes found."""
     folder = str(tmp_path_factory.mktemp("gloo"))
-    torch.multiprocessing.spawn(process, (folder,), nprocs=WORLD)
+    own = multiprocessing.spawn.get_executable()
+    multiprocessing.set_executable(forked.python())
+    try:
+        torch.multiprocessing.spawn(process, (folder,), nprocs=WORLD)
+    finally:
+        multiprocessing.set_executable(own)
     return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(WORLD)]
 
 

@@ -24,6 +24,7 @@ from finbench.runs.execute import BaseJob, execute
 from finbench.runs.layout import lay_out
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.needs import PROCESS_BYTES, needs_of
+from tests import forked
 from tests.conftest import build_model
 
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed")
@@ -228,7 +229,7 @@ def test_an_interrupt_leaves_finished_cells_and_no_process(tmp_path: Path) -> No
     assert not psutil.wait_procs(children, timeout=20)[1]
 
 
-def wait_for_cell(run: "subprocess.Popen[str]", folder: Path) -> Path:
+def wait_for_cell(run: "forked.Started | subprocess.Popen[str]", folder: Path) -> Path:
     """Return the result that is written first."""
     deadline = time.monotonic() + 240
     while not (ended := list(folder.glob("*/*/*.json"))):
@@ -252,7 +253,7 @@ def test_a_matrix_survives_the_death_of_a_node(cluster: Any, tmp_path: Path) -> 
     (tmp_path / "matrix.yaml").write_text(MATRIX.format(first=first, second=second))
     command = [sys.executable, "-m", "finbench", "run", "matrix.yaml", "--cells", "far"]
     command += ["--executor", "ray", "--address", cluster.address]
-    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = forked.start(command, cwd=tmp_path)
     try:
         ended = wait_for_cell(run, tmp_path / "far")
         finished = ended.read_bytes()
@@ -261,7 +262,7 @@ def test_a_matrix_survives_the_death_of_a_node(cluster: Any, tmp_path: Path) -> 
         # Ray calls a worker's process by its job
         working = [child for child in raylet.children(recursive=True) if "ray::" in " ".join(child.cmdline())]
         cluster.remove_node(node, allow_graceful=False)  # kill -9
-        said = run.communicate(timeout=200)[0]
+        said = "".join(run.communicate(timeout=200))
     finally:
         run.kill()
     assert run.returncode == 0, said

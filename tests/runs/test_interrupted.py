@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from finbench.cells.seal import seal_of
 from finbench.cli import main
+from tests import forked
 from tests.conftest import build_model
 from tests.runs.test_run import make_adapter
 
@@ -62,7 +62,7 @@ def test_five_kills_change_nothing_but_measured_costs(
     seed = str(random.SystemRandom().randrange(10**6))
     command = [sys.executable, "-m", "tests.runs.killed_at_random", str(matrix), str(killed / "cells"), "5", seed]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    said = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    said = forked.run(command, env=environment)
     assert said.returncode == 0 and said.stdout.count("in the run") == 5, f"seed {seed}: {said.stdout}{said.stderr}"
     assert "exit 0" in said.stdout
     assert not list(killed.rglob(".*"))  # what killed processes were writing or held is cleared by the next

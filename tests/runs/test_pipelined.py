@@ -35,6 +35,7 @@ def put_lora(base: Path, folder: Path, **settings: object) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("forks")
 def test_cells_are_those_of_one_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = build_model(tmp_path / "llama", "llama")
     adapters = [

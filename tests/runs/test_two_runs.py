@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -39,6 +38,15 @@ def score(self, lm):
 ScoredTask.score = score
 from finbench.cli import main
 from finbench.errors import FinbenchError
+raise SystemExit(main(sys.argv[2:]))
+"""
+
+# A run whose files may have so many bytes, which for a writer is a full disk.
+LIMITED = """
+import resource, sys
+size = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+from finbench.cli import main
 raise SystemExit(main(sys.argv[2:]))
 """
 
@@ -119,14 +127,8 @@ def test_an_unwritable_folder_is_found_before_the_first_cell(
 
 
 def limited(matrix: Path, cells: Path, size: int) -> "subprocess.CompletedProcess[str]":
-    """Run with files of at most that many bytes, which for a writer is a full disk."""
-    return subprocess.run(
-        [sys.executable, "-m", "finbench", "run", str(matrix), "--cells", str(cells)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
-    )
+    command = [sys.executable, "-c", LIMITED, str(size), "run", str(matrix), "--cells", str(cells)]
+    return forked.run(command, env={**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"})
 
 
 def test_a_full_disk_is_found_before_the_first_cell(matrix: Path, tmp_path: Path) -> None:

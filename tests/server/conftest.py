@@ -2,8 +2,6 @@
 
 import os
 import re
-import resource
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +23,16 @@ learning_rate: 1.0e-2
 target_modules: {modules}
 """
 
+SERVE = "import sys\nfrom finbench.cli import main\nsys.exit(main(sys.argv[1:]))"
+LIMIT = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({0}, {0}))\n"
+
 
 @dataclass(frozen=True)
 class Served:
     """A server's address and process."""
 
     url: str
-    process: forked.Started | subprocess.Popen[str]
+    process: forked.Started
 
 
 def trained(folder: Path, base: Path, task_type: str, modules: str, task: str = "fin_fpb") -> Path:
@@ -64,29 +65,17 @@ def causal_adapter(tmp_path_factory: pytest.TempPathFactory, gpt2: Path) -> Path
 @contextmanager
 def serving(base: Path, *flags: str, open_files: int | None = None) -> Iterator[Served]:
     """Start `finbench serve` on a free port, if need be with a limit of open files that it cannot raise; stop it."""
-    command = [sys.executable, "-m", "finbench", "serve", "--base", str(base), "--port", "0", *flags]
+    limit = "" if open_files is None else LIMIT.format(open_files)
+    command = [sys.executable, "-c", f"{limit}{SERVE}", "serve", "--base", str(base), "--port", "0", *flags]
     environment = {**os.environ, "FINBENCH_DATA": "sample", "PYTHONUNBUFFERED": "1"}
-
-    process: forked.Started | subprocess.Popen[str]
-    if open_files is None:
-        process = forked.start(command, env=environment)
-    else:
-        limit = (open_files, open_files)
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit),
-        )
-    assert process.stdout
+    process = forked.start(command, env=environment)
     said = ""
     for line in process.stdout:
         said += line
         if found := re.search(r"on (http://\S+:\d+)/", line):
             break
     else:
-        raise AssertionError(f"the server did not start:\n{said}{process.stderr.read() if process.stderr else ''}")
+        raise AssertionError(f"the server did not start:\n{said}{process.stderr.read()}")
     try:
         yield Served(found[1], process)
     finally:

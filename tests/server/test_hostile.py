@@ -5,8 +5,10 @@ import json
 import re
 import resource
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -52,6 +54,34 @@ def raw(url: str, request: bytes) -> tuple[int, dict[str, str], bytes]:
     return int(lines[0].split()[1]), {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}, body
 
 
+@pytest.fixture(scope="module")
+def endless(server: Served) -> Iterator[dict[str, "Future[float]"]]:
+    """Send what never ends while the tests of this file run; return after how many seconds the server ended it."""
+    body = HALF.replace(b"GET /health", b"POST /analyze") + b"1\r\nContent-Type: application/json\r\n"
+    body += b"Content-Length: 900000\r\n\r\n"
+    over = threading.Event()
+
+    def ended(begin: bytes, more: bytes, seconds: float) -> float:
+        """Send `begin`, and then a byte now and then; what begins with nothing must be closed without a word."""
+        began = time.monotonic()
+        with connected(server.url, begin) as one, contextlib.suppress(OSError):
+            one.settimeout(0.5)
+            while time.monotonic() - began < seconds and not over.is_set():
+                one.sendall(more)
+                with contextlib.suppress(TimeoutError):
+                    answer = one.recv(65536)
+                    assert begin or not answer
+                    if b" 408 " in answer or not answer:
+                        break
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(3) as pool:
+        sent = {"header": (HALF, b"a", 25), "silence": (b"", b"", 25), "body": (body, b" ", 40)}
+        yield {name: pool.submit(ended, *what) for name, what in sent.items()}
+        over.set()
+
+
+@pytest.mark.usefixtures("endless")
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0", "[::2]"],
@@ -122,35 +152,6 @@ def test_a_header_of_100_megabytes_is_not_held(server: Served) -> None:
     assert httpx.get(f"{server.url}/health").status_code == 200
 
 
-def test_a_header_that_never_ends_is_ended(server: Served) -> None:
-    """A byte now and then would keep a place for ever."""
-    began = time.monotonic()
-    with connected(server.url, HALF) as one, connected(server.url) as silent:
-        with contextlib.suppress(OSError):
-            while time.monotonic() - began < 25:
-                one.sendall(b"a")
-                one.settimeout(0.5)
-                with contextlib.suppress(TimeoutError):
-                    if b" 408 " in one.recv(65536):
-                        break
-        assert 5 < time.monotonic() - began < 20
-        assert said(silent) == b""
-
-
-def test_a_body_that_never_ends_is_ended(server: Served) -> None:
-    began = time.monotonic()
-    head = HALF.replace(b"GET /health", b"POST /analyze") + b"1\r\nContent-Type: application/json\r\n"
-    with connected(server.url, head + b"Content-Length: 900000\r\n\r\n") as one:
-        with contextlib.suppress(OSError):
-            while time.monotonic() - began < 40:
-                one.sendall(b" ")
-                one.settimeout(0.5)
-                with contextlib.suppress(TimeoutError):
-                    if b" 408 " in one.recv(65536):
-                        break
-        assert time.monotonic() - began < 30
-
-
 @pytest.fixture(scope="module")
 def narrow(bert: Path, adapter: Path) -> Iterator[Served]:
     """Return a server under the usual limit of open files, which it may not raise."""
@@ -218,3 +219,13 @@ def waiting(one: Served) -> float:
     found = re.search(r"(?m)^finbench_waiting_texts ([\d.]+)", httpx.get(f"{one.url}/metrics", timeout=10).text)
     assert found
     return float(found[1])
+
+
+def test_a_header_that_never_ends_is_ended(endless: dict[str, "Future[float]"]) -> None:
+    """A byte now and then would keep a place for ever."""
+    assert 5 < endless["header"].result() < 20
+    assert endless["silence"].result() < 20
+
+
+def test_a_body_that_never_ends_is_ended(endless: dict[str, "Future[float]"]) -> None:
+    assert endless["body"].result() < 30
