@@ -37,6 +37,8 @@ PROMISED |= {"lm_eval.api.instance", "lm_eval.api.registry", "lm_eval.tasks", "l
 # The shuffle of transformers' own Trainer; the planner reads torch's storages, which torch alone can break.
 EXCUSED = {("finetune/batches.py", "transformers.trainer_pt_utils"), ("finbench/planner", "_cdata")}
 EXCUSED |= {("finbench/planner", "_parameters"), ("finbench/planner", "_buffers"), ("finbench/planner", "_pytree")}
+# argparse shows nobody which arguments a parser has
+EXCUSED |= {("finbench/cli/completion.py", "_actions"), ("finbench/cli/completion.py", "_SubParsersAction")}
 PYTHON = {"_exit", "_replace"}  # private in spelling only
 FREE = {"paths", "errors", "records", "documents", "settings", "whole", "__init__"}
 
