@@ -1,4 +1,4 @@
-"""The one way an adapter from a folder gets around a model: whole, or refused.
+"""The one way an adapter from a folder gets around a model, or around each part of one: whole, or refused.
 
 Used of PEFT (0.18 to 0.21): `PeftModel.from_pretrained`, which leaves a tensor that the file lacks as it was
 initialised and passes over one that no layer takes; `get_peft_model_state_dict`, which names what should have come.
@@ -25,16 +25,49 @@ def wrap(model: Any, folder: Path, trainable: bool = False) -> Any:
         FinbenchError: the adapter does not fit the model, in whole or in part.
 
     """
+    wrapped = _wrapped(model, folder, trainable)
+    check_whole(wrapped, folder)
+    connect(wrapped)
+    return wrapped if trainable else wrapped.eval()
+
+
+def wrap_part(model: Any, folder: Path) -> tuple[Any, set[str]]:
+    """Return a part of a model with what the folder's adapter has for it, and the names of those of its tensors.
+
+    That no tensor is lost is for the caller to check, who knows the other parts.
+
+    Raises:
+        FinbenchError: the adapter does not fit the model.
+
+    """
+    from peft import get_peft_model_state_dict
+
+    try:
+        wrapped = _wrapped(model, folder).eval()
+    except FinbenchError as error:
+        if "not found in the base model" not in str(error.__cause__):
+            raise
+        return model, set()  # an adapter of other parts' layers
+    has_words = any(".embed_tokens." in name or ".wte." in name for name in weights_of(folder))
+    return wrapped, set(get_peft_model_state_dict(wrapped, save_embedding_layers=has_words))
+
+
+def _wrapped(model: Any, folder: Path, trainable: bool = False) -> Any:
     from peft import PeftModel
 
     check_known(folder)
     with _one_line(folder), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Found missing adapter keys")  # `check_whole` names them
+        warnings.filterwarnings("ignore", message="Found missing adapter keys")  # the callers compare the names
         warnings.filterwarnings("ignore", message="Unexpected keyword arguments")  # unset, as `check_known` has seen
-        wrapped = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    check_whole(wrapped, folder)
-    connect(wrapped)
-    return wrapped if trainable else wrapped.eval()
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+
+
+def weights_of(folder: Path) -> set[str]:
+    """Return the names of an adapter's tensors."""
+    from safetensors import safe_open
+
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        return set(file.keys())
 
 
 def check_known(folder: Path) -> None:
@@ -66,10 +99,8 @@ def check_whole(wrapped: Any, folder: Path) -> None:
 
     """
     from peft import get_peft_model_state_dict
-    from safetensors import safe_open
 
-    with safe_open(folder / WEIGHTS, framework="pt") as file:
-        brought = {_bare(name) for name in file.keys()}  # noqa: SIM118  (a safetensors file is no mapping)
+    brought = {_bare(name) for name in weights_of(folder)}
     expected = {_bare(name) for name in get_peft_model_state_dict(wrapped, save_embedding_layers=False)}
     # saved beside an adapter that added words, whether or not they were trained
     beside = {name for name in brought if any(part in name for part in EMBEDDINGS)}

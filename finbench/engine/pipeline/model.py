@@ -30,7 +30,6 @@ from finbench.engine.pipeline.stage import (
     Source,
     check_splittable,
     load_stage,
-    weights_of,
 )
 from finbench.errors import FinbenchError
 from finbench.hf.attention import maskable_attention
@@ -66,8 +65,12 @@ class Pipeline:
 
     def _check_adapter(self, adapter: str | None, held: Sequence[set[str]]) -> None:
         """Refuse an adapter of which some weight is in no stage."""
-        lost = weights_of(adapter).difference(*held) if adapter else set()
-        if lost:
+        if not adapter:
+            return
+        from finbench.adapters.folder import read_adapter
+        from finbench.adapters.wrap import weights_of
+
+        if lost := weights_of(read_adapter(adapter).path).difference(*held):
             raise FinbenchError(
                 f"{len(lost)} weights of the adapter {adapter} belong to no stage of the pipeline (such as "
                 f"{sorted(lost)[0]}): leave pipeline out."

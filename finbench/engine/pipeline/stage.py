@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -208,35 +207,21 @@ def _embeddings(model: Any) -> Any:
 
 
 def put_on(model: Any, adapter: str) -> tuple[Any, set[str]]:
-    """Return a stage's model with the part of an adapter that is its own, and the names of that part's weights."""
-    from peft import PeftModel, get_peft_model_state_dict
+    """Return a stage's model with the part of an adapter that is its own, and the names of that part's weights.
 
+    Raises:
+        FinbenchError: the adapter does not fit, or is one of virtual tokens.
+
+    """
     from finbench.adapters.folder import read_adapter
-    from finbench.adapters.wrap import check_known
+    from finbench.adapters.wrap import wrap_part
 
-    check_known(Path(read_adapter(adapter).path))
-    try:
-        wrapped = PeftModel.from_pretrained(model, adapter).eval()
-    except ValueError as error:
-        if "not found in the base model" not in str(error):
-            raise
-        return model, set()  # an adapter of other stages' layers; that none is lost, the caller checks
+    wrapped, own = wrap_part(model, read_adapter(adapter).path)
     if virtual_tokens(wrapped):
         raise FinbenchError(
             f"{adapter} puts virtual tokens before the input, which a pipeline cannot: leave pipeline out."
         )
-    has_words = any(".embed_tokens." in name or ".wte." in name for name in weights_of(adapter))
-    return wrapped, set(get_peft_model_state_dict(wrapped, save_embedding_layers=has_words))
-
-
-def weights_of(adapter: str) -> set[str]:
-    """Return the names of an adapter's weights, from a folder or the hub's cache."""
-    from safetensors import safe_open
-
-    from finbench.adapters.folder import WEIGHTS, read_adapter
-
-    with safe_open(Path(read_adapter(adapter).path) / WEIGHTS, framework="pt") as file:
-        return set(file.keys())
+    return wrapped, own
 
 
 class Stage(SharedModel):

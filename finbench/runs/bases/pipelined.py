@@ -8,8 +8,9 @@ import torch
 import torch.distributed as dist
 
 from finbench.adapters.on_model import PROBE_TOKENS, Proof, Switch, probe_ids
+from finbench.adapters.wrap import weights_of
 from finbench.engine.pipeline.model import Pipeline
-from finbench.engine.pipeline.stage import ConnectedStage, put_on, weights_of
+from finbench.engine.pipeline.stage import ConnectedStage, put_on
 from finbench.engine.prefix import chain, sort_rows
 from finbench.errors import FinbenchError
 from finbench.runs.bases.settings import causal_settings
@@ -119,7 +120,7 @@ def _put_on(held: dict[int, ConnectedStage], number: int, folder: str) -> tuple[
     answers: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(answers, (error, switch.held))
     error = next((text for text, _ in answers if text), "")
-    lost = weights_of(folder).difference(*(names for _, names in answers))
+    lost = weights_of(Path(folder)).difference(*(names for _, names in answers))
     if not error and lost:
         error = f"{len(lost)} weights of the adapter in {folder} belong to no stage, such as {sorted(lost)[0]}."
     return (error, None) if error else ("", switch.proof())
