@@ -1,7 +1,7 @@
 """What lies beside the weights: finbench's record (`finbench.json`) and a model card for the hub (`README.md`)."""
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,10 @@ def _shown(base: str) -> str:
 
 
 def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
+    from finbench.tasks.load import load_tasks
+
     full = recipe.method == "full"
+    tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     weights = sorted(trained.folder.glob("*.safetensors")) if full else [trained.folder / WEIGHTS]
     return {
         "finbench_version": __version__,
@@ -58,8 +61,8 @@ def _record(trained: Trained, recipe: Recipe, command: str) -> dict[str, Any]:
         },
         "precision": f"{recipe.bits}bit" if recipe.bits else recipe.precision,
         "tasks": list(recipe.tasks),
-        "rows": _rows(recipe),
-        "prompts": _prompts(recipe),
+        "rows": _rows(tasks),
+        "prompts": _prompts(recipe, tasks),
         "examples": {"train": len(trained.examples.train), "too_long": trained.examples.too_long},
         **trained.examples.notes,
         "recipe": recipe.settings(),
@@ -86,25 +89,22 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _prompts(recipe: Recipe) -> dict[str, dict[str, Any]]:
+def _prompts(recipe: Recipe, tasks: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the prompts that were trained on, so that the adapter can be used without the rows."""
     from finbench.hf.load import load_tokenizer
     from finbench.predict.prompt import prompts_of
-    from finbench.tasks.load import load_tasks
     from finbench.tasks.prompting import Chat
 
-    tasks = load_tasks(recipe.tasks, metadata={"clean": True} if recipe.clean else None)
     lm = Chat(load_tokenizer(recipe.base, recipe.revision, recipe.trust_remote_code)) if recipe.chat_template else None
     return prompts_of(tasks, recipe.prompting, recipe.clean, lm, classifier=recipe.task_type == "classifier")
 
 
-def _rows(recipe: Recipe) -> dict[str, dict[str, Any]]:
+def _rows(tasks: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return source, hash, count and licence of the train rows of each task."""
     from finbench.data.load import find, load, rows_sha256
-    from finbench.tasks.load import load_tasks
 
     found = {}
-    for name, task in load_tasks(recipe.tasks).items():
+    for name, task in tasks.items():
         settings = task.config.dataset_kwargs
         rows = load(**settings)
         train = rows.splits["train"]

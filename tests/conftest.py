@@ -1,5 +1,6 @@
 """Shared fixtures: a home of its own for every test, sample rows, tiny models built from a configuration."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -15,8 +16,41 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from tests import forked
 
+# the files that take more than fifteen seconds of a processor, the longest first
+LONGEST = (
+    "tasks/test_kinds.py",
+    "finetune/test_methods.py",
+    "jobs/test_ray.py",
+    "finetune/test_every_family.py",
+    "server/test_hostile.py",
+    "test_package.py",
+    "tasks/test_prompting.py",
+    "server/test_soak.py",
+    "test_quiet.py",
+    "test_hook.py",
+    "finetune/test_train.py",
+    "finetune/test_loop.py",
+    "doctor/test_doctor.py",
+    "test_tutorial.py",
+    "runs/test_changed.py",
+    "runs/test_two_runs.py",
+    "finetune/test_distributed.py",
+)
 WORDS = """instruction what is the sentiment of this news tweet please choose an answer from negative neutral positive
 input yes no location person organization company profit loss rose fell sales year quarter shares market""".split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker still has much to do when the other is done."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        rank = {name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: rank.get(item.path.relative_to(Path(__file__).parent).as_posix(), len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what was imported, a million objects: models and trainings have it run every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +65,13 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def forks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is started by `sys.executable` be a fork: of an interpreter that need not import others' libraries."""
     monkeypatch.setattr(sys, "executable", forked.python())
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have trainings draw nothing, which is a third of a tiny one's time: for files that train dozens of times."""
+    monkeypatch.setattr("finetune.plots.curves", lambda *_: None)
+    monkeypatch.setattr("finetune.plots.confusions", lambda *_: None)
 
 
 def build_tokenizer(folder: Path, bos: bool = False) -> Path:

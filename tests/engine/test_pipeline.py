@@ -27,8 +27,11 @@ from finbench.engine.pipeline.passes import Passes
 from finbench.engine.pipeline.stage import ConnectedStage, Passed
 from finbench.errors import FinbenchError
 from finbench.models.fast import FastLM
+from tests import forked
 from tests.conftest import build_tokenizer
 from tests.models.test_fast import GPT2, GROUPED, asked, scored
+
+PYTHON = sys.executable  # a real start, where the commands of users are tried
 
 
 def put_lora(base: Path, folder: Path, **options: object) -> Path:
@@ -58,8 +61,10 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _dismissed() -> Iterator[None]:
-    yield
-    pipeline_crew.dismiss()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", forked.python())
+        yield
+        pipeline_crew.dismiss()
 
 
 def log_likelihoods(lm: FastLM, count: int) -> list[tuple[float, bool]]:
@@ -233,7 +238,7 @@ def test_torchrun_starts_the_stages_and_the_first_one_reports(bases: dict[str, P
 
 def torchrun(*arguments: object) -> list[str]:
     """Run two processes from the checkout; return what they print."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*command, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
@@ -250,7 +255,7 @@ def test_stages_do_not_outlive_a_killed_first_one(bases: dict[str, Path], tmp_pa
     script = tmp_path / "driver.py"
     script.write_text(DRIVER.format(base=str(bases["llama"]), more="pipeline=2", wait=True))
     driver = subprocess.Popen(
-        [sys.executable, str(script)],
+        [PYTHON, str(script)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

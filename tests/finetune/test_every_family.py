@@ -26,6 +26,7 @@ from finetune.train import train
 from finetune.validate import outcomes_of
 from tests.conftest import build_model, build_tokenizer
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
 RECIPE = """\
 base: {base}
 tasks: [fin_fpb]

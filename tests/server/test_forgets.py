@@ -20,24 +20,23 @@ from finbench.tasks.load import load_tasks
 from finbench.tasks.prompting import Prompting
 from tests import forked
 
+CONTAINERS = (tuple, list, dict, set, frozenset)
+
 
 def holding(word: str) -> list[str]:
     """Return all strings with this word that anything alive refers to, however deep in it."""
+    gc.unfreeze()  # what was imported may hold a text, too
     gc.collect()
-    seen, waiting, found = set[int](), gc.get_objects(), list[str]()
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, str):
-            found += [one] if word in one else []
-        elif isinstance(one, bytes):
-            found += [repr(one)] if word.encode() in one else []
-        elif isinstance(one, tuple | list | dict | set | frozenset):
-            waiting += gc.get_referents(one)
-        elif gc.is_tracked(one):
-            waiting += [part for part in gc.get_referents(one) if not gc.is_tracked(part)]
+    found, seen = list[str](), set[int]()
+    containers: list[object] = gc.get_objects()
+    while containers:  # what the collector does not track is met in what it does
+        parts = gc.get_referents(*containers)
+        found += [one for one in parts if isinstance(one, str) and word in one]
+        found += [repr(one) for one in parts if isinstance(one, bytes) and word.encode() in one]
+        untracked = {id(one): one for one in parts if isinstance(one, CONTAINERS) and not gc.is_tracked(one)}
+        containers = [one for number, one in untracked.items() if number not in seen]
+        seen |= untracked.keys()
+    gc.freeze()
     return found
 
 

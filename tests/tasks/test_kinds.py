@@ -109,7 +109,7 @@ def test_from_a_table_to_a_score_an_adapter_and_a_prediction(
 
     Path("recipe.yaml").write_text(
         f"base: {llama}\ntasks: [mine]\nmethod: lora\nr: 16\nalpha: 32\nvalidation_share: 0.2\nepochs: 40\n"
-        "batch_size: 8\nlearning_rate: 2.0e-2\nbest_by: null\n"
+        "batch_size: 8\nlearning_rate: 2.0e-2\nbest_by: null\neval_steps: 1000\n"
         "target_modules: [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]\n"
     )
     assert main(["finetune", "recipe.yaml", "--output", "adapters/mine"]) == 0
