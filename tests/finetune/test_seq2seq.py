@@ -72,6 +72,7 @@ def recipe_of(base: Path, folder: Path, *settings: str) -> Any:
     return read_recipe(path, settings)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_adapters_score_through_stock_hf_in_a_fresh_process(t5: Path, tmp_path: Path) -> None:
     where: dict[str, dict[str, str]] = {"base": {"pretrained": str(t5)}}
     for method in METHODS:
