@@ -16,25 +16,28 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from tests import forked
 
-# the files that take more than fifteen seconds of a processor, the longest first
+# the files that take more than ten seconds, the longest first
 LONGEST = (
     "tasks/test_kinds.py",
-    "finetune/test_methods.py",
-    "jobs/test_ray.py",
-    "finetune/test_every_family.py",
-    "server/test_hostile.py",
     "test_package.py",
+    "server/test_hostile.py",
+    "jobs/test_ray.py",
+    "planner/test_plan.py",
+    "finetune/test_every_family.py",
     "tasks/test_prompting.py",
+    "finetune/test_methods.py",
     "server/test_soak.py",
     "test_quiet.py",
-    "test_hook.py",
-    "finetune/test_train.py",
     "finetune/test_loop.py",
-    "doctor/test_doctor.py",
+    "test_hook.py",
     "test_tutorial.py",
     "runs/test_changed.py",
     "runs/test_two_runs.py",
     "finetune/test_distributed.py",
+    "finetune/test_train.py",
+    "runs/test_run.py",
+    "doctor/test_doctor.py",
+    "leaderboard/test_gains.py",
 )
 WORDS = """instruction what is the sentiment of this news tweet please choose an answer from negative neutral positive
 input yes no location person organization company profit loss rose fell sales year quarter shares market""".split()
