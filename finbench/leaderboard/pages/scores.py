@@ -12,10 +12,10 @@ from finbench.leaderboard.view import NOTHING, View
 COLUMNS = (
     "*Entry* is a base, or a base + its adapter; *trained by* says with which method. Numbers are the share of test "
     "rows answered rightly (accuracy, or the metric named beside it that ranks the task), or F1 averaged over classes "
-    "by their rows (weighted F1): value ± standard error, clustered where rows repeat; of several seeds mean ± "
-    "standard deviation (number of seeds). Bold is the highest of a task among entries on the same rows, and of no other rows; "
-    "whether it is shown to be the best, the task's page says. † marks a score with something to know before believing "
-    "it: see the task's page."
+    "by their rows (weighted F1): value ± standard error, clustered where rows repeat; of several seeds mean ± their "
+    "standard deviation (and number). Bold is the highest of a task among entries on the same rows, and of no other "
+    "rows; whether it is shown to be the best, the task's page says. † marks a score with something to know before "
+    "believing it: see the task's page."
 )
 
 
