@@ -23,7 +23,7 @@ def contents() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", ["README.md", "index.html", "accuracy.md", "pareto_0.svg"])
+@pytest.mark.parametrize("name", ["README.md", "index.html", "accuracy.md", "cost_fpb.svg"])
 def test_boards(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path(name).write_text("mine")
     Path("task_list.md").write_text("- [ ] mine\n")

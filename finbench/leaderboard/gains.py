@@ -1,18 +1,19 @@
 """What a task's entries have over their bare bases, and how surely: corrected for all that they were chosen from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from finbench.cells.key import Cell
+from finbench.leaderboard import pooled
 from finbench.leaderboard.chosen import LEVEL, holm, needs_draws, of_least
 from finbench.leaderboard.exact import Comparison
 from finbench.leaderboard.paired import Outcomes
-from finbench.leaderboard.table import Entry, needs_head
+from finbench.leaderboard.scored import Scored
+from finbench.leaderboard.seeds import Line
 
-RIVALS = 12  # entries of a task that are tested: the best, and those next to it
-READ = 200  # entries whose rows are read to correct a test for having been chosen from them; more are counted only
+RIVALS = 12  # lines of a task that are tested: the best, and those next to it
+READ = 200  # cells whose rows are read to correct a test for having been chosen from them; more are counted only
 
 
 @dataclass(frozen=True)
@@ -27,35 +28,33 @@ class Gain:
     of: int = 1
 
 
-def gains_of(ranked: Mapping[Entry, Cell], outcomes: Outcomes) -> dict[Entry, Gain]:
-    """Return the gains of the RIVALS best of a task's entries, the most accurate first."""
-    tests = {entry: _test_of(entry, ranked, outcomes) for entry in list(ranked)[:RIVALS]}
-    adapters = [entry for entry in ranked if entry.adapter and entry.bare() in ranked]
-    measured = {entry: test.p_value for entry, test in tests.items() if isinstance(test, Comparison)}
-    names = {str(n): entry for n, entry in enumerate(measured)}
-    by_name = holm({name: measured[entry] for name, entry in names.items()}, len(adapters))
-    corrected = {entry: by_name[name] for name, entry in names.items()}
-    open_ones = any(needs_draws(p, corrected[entry]) for entry, p in measured.items())
-    if open_ones and len(adapters) <= READ:
-        drawn = _drawn(list(measured.values()), adapters, ranked, outcomes)
-        corrected = {entry: min(corrected[entry], p) for entry, p in zip(measured, drawn, strict=True)}
-    return {entry: Gain(test, corrected.get(entry), len(adapters)) for entry, test in tests.items()}
+def gains_of(ranked: Sequence[Scored], outcomes: Outcomes) -> dict[Line, Gain]:
+    """Return the gains of the RIVALS best lines of a task, the most accurate first."""
+    top = ranked[:RIVALS]
+    tests = {one.line: _test_of(one, outcomes) for one in top}
+    adapters = [one for one in ranked if one.bare is not None]
+    measured = {line: test.p_value for line, test in tests.items() if isinstance(test, Comparison)}
+    names = {str(n): line for n, line in enumerate(measured)}
+    by_name = holm({name: measured[line] for name, line in names.items()}, len(adapters))
+    corrected = {line: by_name[name] for name, line in names.items()}
+    open_ones = any(needs_draws(p, corrected[line]) for line, p in measured.items())
+    if open_ones and sum(len(one.cells) for one in adapters) <= READ:
+        drawn = _drawn(list(measured.values()), adapters, outcomes)
+        corrected = {line: min(corrected[line], p) for line, p in zip(measured, drawn, strict=True)}
+    return {line: Gain(test, corrected.get(line), len(adapters)) for line, test in tests.items()}
 
 
-def _test_of(entry: Entry, ranked: Mapping[Entry, Cell], outcomes: Outcomes) -> Comparison | str:
-    bare = entry.bare()
-    if not entry.adapter:
+def _test_of(one: Scored, outcomes: Outcomes) -> Comparison | str:
+    if one.line.is_base:
         return "is a base"
-    if bare not in ranked:
-        return "its base cannot answer" if needs_head(ranked[entry]) else "base not scored"
-    return outcomes.accuracy(ranked[bare], ranked[entry])
+    if one.bare is None:
+        return "its base cannot answer" if one.cannot_be_bare() else "base not scored"
+    return pooled.accuracy(outcomes, [one.bare], one.cells)
 
 
-def _drawn(
-    p_values: Sequence[float], adapters: Sequence[Entry], ranked: Mapping[Entry, Cell], outcomes: Outcomes
-) -> list[float]:
+def _drawn(p_values: Sequence[float], adapters: Sequence[Scored], outcomes: Outcomes) -> list[float]:
     """Return p-values corrected by drawing what all adapters' gains look like where none is one."""
-    read = [outcomes.gained(ranked[entry.bare()], ranked[entry]) for entry in adapters]
+    read = [pooled.gained(outcomes, [one.bare], one.cells) for one in adapters if one.bare is not None]
     found = [gained for gained in read if gained is not None]
     known = [one.differences for one in found if np.array_equal(one.ids, found[0].ids)]
     if not known:

@@ -20,18 +20,35 @@ HARMLESS = {
 WORTH_A_LOOK = re.compile(r"[&<\\|\]@]|://|www\.", re.IGNORECASE)
 ADDRESS = re.compile(r"(www)\.", re.IGNORECASE)
 MAIL = re.compile(r"@(?=\S)")  # GitHub sees an address of mail through any reference: a joiner parts it
+# Where no line of a table may end: within an interval, between a number and its unit, between footnotes' marks.
+WHOLE = re.compile(
+    r"(?<=\[\d\.\d{3},) |(?<=\d) (?=\(|s\b|MiB|GiB)|(?<=±) |(?<=p) (?=0)|(?<=p &lt;) |(?<=[⁰¹²³⁴-⁹]) (?=[⁰¹²³⁴-⁹])"
+)
 # Controls, halves of surrogate pairs, and signs that turn the direction in which a text is read.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
-def markdown(columns: Sequence[object], rows: Sequence[Sequence[object]], total: int | None = None) -> str:
-    """Return the first SHOWN rows as a markdown table, their numbers as they stand, and how many of `total` more."""
+def markdown(
+    columns: Sequence[object],
+    rows: Sequence[Sequence[object]],
+    total: int | None = None,
+    below: Sequence[Sequence[object]] = (),
+) -> str:
+    """Return the first SHOWN rows as a markdown table, their numbers as they stand, and how many of `total` more.
+
+    `below` are rows that close the table, all of them: a block of its own, such as what others published.
+    """
     from tabulate import tabulate  # what pandas' to_markdown calls; importing pandas takes longer than most boards
 
-    table = [[escaped(value) for value in row] for row in rows[:SHOWN]]
+    table = [[escaped(value) for value in row] for row in (*rows[:SHOWN], *below)]
     more = max(0, (total or len(rows)) - SHOWN)
     left = f"\n\n{more} more are in [index.html](index.html)." if more else ""
     return tabulate(table, [escaped(name) for name in columns], tablefmt="pipe", disable_numparse=True) + left
+
+
+def unbroken(table: str) -> str:
+    """Return a table whose numbers stay on one line, however narrow its columns are."""
+    return WHOLE.sub("\u00a0", table)
 
 
 def escaped(value: object) -> str:

@@ -104,10 +104,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Gained:
-    """By how many rows of each cluster one cell has more right than another, and which rows these are."""
+    """By how many rows of each cluster one cell has more right than another, and which rows these are.
+
+    `times` is how many answers each row has on either side: one, or as many as there are seeds (`pooled`).
+    """
 
     ids: npt.NDArray[Any]
     differences: exact.Integers
+    times: int = 1
 
 
 @dataclass
@@ -222,15 +226,20 @@ def labels_of(cell: Cell) -> tuple[str, ...]:
     return tuple(cell.confusion["labels"]) if cell.confusion else ()
 
 
-def accuracy_interval(cell: Cell) -> stats.Interval:
-    """Return Wilson's interval on the effective number of rows; of another primary metric the normal one."""
-    if (of_primary := primary.interval_of(cell)) is not None:
-        return of_primary
+def effective_rows(cell: Cell) -> float:
+    """Return how many independent rows would tell as much of the cell's accuracy."""
     accuracy = cell.metrics["accuracy"]
     effective = stats.effective_n(accuracy.value, accuracy.stderr, cell.n_rows)
     if accuracy.value in (0.0, 1.0):
         effective = cell.n_clusters  # a standard error of nothing says nothing of what repeats
-    return stats.wilson(accuracy.value, min(effective, cell.n_rows))
+    return min(effective, cell.n_rows)
+
+
+def accuracy_interval(cell: Cell) -> stats.Interval:
+    """Return Wilson's interval on the effective number of rows; of another primary metric the normal one."""
+    if (of_primary := primary.interval_of(cell)) is not None:
+        return of_primary
+    return stats.wilson(cell.metrics["accuracy"].value, effective_rows(cell))
 
 
 def constant_answer(cell: Cell) -> float | None:

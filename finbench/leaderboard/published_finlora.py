@@ -26,6 +26,11 @@ def lines_of(task: str, metric: str = "accuracy") -> tuple[tuple[str, float], ..
     return ()
 
 
+def source() -> str:
+    """Return where the numbers come from."""
+    return str(_document()["source"])
+
+
 def reported(metric: str) -> str:
     """Return markdown of FinLoRA's numbers for the page of accuracies or of weighted F1s."""
     found = _document()

@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from pathlib import Path
 
 from finbench.cells.key import slug
@@ -15,48 +14,63 @@ from finbench.leaderboard.pages import (
     efficiency,
     front,
     methods,
+    notes,
     pareto,
     robustness,
     scores,
     task,
     transfer,
 )
-from finbench.leaderboard.table import short, task_order
+from finbench.leaderboard.pictures.svg import OPENING
+from finbench.leaderboard.table import file_stem, short
 from finbench.leaderboard.view import View, view_of
 from finbench.whole import refuse_foreign, write_text
 
 DIFFERENT_LINES = 12
 WAY_BACK = "[← all boards](README.md)"
-PICTURE = 'font-family="sans-serif" font-size="11">'  # what a picture of `plots` opens with
-PICTURED = {"methods.md": "methods compared", "pareto.md": "quality against cost"}  # pages that bring pictures
-OF_CELLS = ("task_*.md", "pareto_*.svg", "methods_*.svg")  # pages that are there only while there are cells for them
+PICTURED = {  # pages that bring pictures
+    "methods.md": "methods compared",
+    "transfer.md": "transfer between tasks",
+    "pareto.md": "quality against cost",
+}
+OLD_PICTURE = 'font-family="sans-serif" font-size="11">'  # what pictures of earlier versions open with
+# Pages and pictures that are there only while there are cells for them; the last were those of earlier versions.
+OF_CELLS = ("task_*.md", "cost_*.svg", "gains_*.svg", "methods_*.svg", "transfer.svg", "pareto_*.svg")
 
 PAGES: Mapping[str, tuple[str, Callable[[View], str]]] = {
     "accuracy.md": ("accuracy", scores.accuracy_page),
     "f1.md": ("weighted F1", scores.f1_page),
     "average.md": ("average over tasks", average.page),
-    "transfer.md": ("transfer", transfer.page),
-    "efficiency.md": ("efficiency", efficiency.page),
+    "efficiency.md": ("what it costs", efficiency.page),
     "robustness.md": ("robustness", robustness.page),
     "audit.md": ("data audit", audit.page),
+    "notes.md": ("notes", notes.page),
 }
 
 
 def render(cells: Cells, folder: Path) -> dict[str, str]:
     """Return the pages by file name; `folder` is where the cells lie, with the outcomes of their rows."""
     view = view_of(cells, folder)
-    tasks = sorted({task for found in view.found.values() for _, task in found}, key=task_order)
+    tasks = list(view.boards)
     titles = {name: title for name, (title, _) in PAGES.items()} | PICTURED
     titles |= {_task_file(name): short(name) for name in tasks}
     boards = {
         "README.md": front.page(view, titles),
         **{name: page(view) for name, (_, page) in PAGES.items()},
         **methods.page(view),
+        **transfer.page(view),
         **pareto.page(view),
-        **{_task_file(name): task.page(view, name) for name in tasks},
+        **{name: text for one in tasks for name, text in task.page(view, one, _task_file(one)).items()},
         "index.html": html_page(view),
     }
-    return {name: _with_way_back(text) if name.endswith(".md") else text for name, text in boards.items()}
+    return {name: _finished(name, text) for name, text in boards.items()}
+
+
+def _finished(name: str, text: str) -> str:
+    """Return a page with its way back, a picture with its own name in it, by which it is known again."""
+    if name.endswith(".svg"):
+        return text.replace(OPENING, f'{OPENING} id="{name.removesuffix(".svg")}"', 1)
+    return _with_way_back(text) if name.endswith(".md") else text
 
 
 def _with_way_back(text: str) -> str:
@@ -66,10 +80,7 @@ def _with_way_back(text: str) -> str:
 
 
 def _task_file(name: str) -> str:
-    """Return what a task's page is called: a name that is none for a file gets one, and a mark that keeps it apart."""
-    wanted = short(name)
-    plain = wanted if slug(wanted) == wanted else f"{slug(wanted)}-{sha256(name.encode()).hexdigest()[:8]}"
-    return f"task_{plain}.md"
+    return f"task_{file_stem(name)}.md"
 
 
 def write(pages: dict[str, str], output: Path) -> None:
@@ -96,7 +107,8 @@ def left_over(pages: dict[str, str], output: Path) -> list[Path]:
 def _has_own_name(path: Path) -> bool:
     """Say whether a page or picture is called what we call it: somebody's copy of one, with notes in it, is not."""
     if path.suffix == ".svg":
-        return re.fullmatch(r"(pareto|methods)_[0-9]+", path.stem) is not None
+        old = re.fullmatch(r"(pareto|methods)_[0-9]+", path.stem) is not None
+        return old or (_text_of(path) or "").startswith(f'{OPENING} id="{path.stem}"')
     title, name = (_text_of(path) or "").partition("\n")[0].removeprefix("# "), path.stem.removeprefix("task_")
     return name == title or re.fullmatch(rf"{re.escape(slug(title))}-[0-9a-f]{{8}}", name) is not None
 
@@ -112,7 +124,7 @@ def _is_ours(path: Path) -> bool:
     """Say whether a file is a page or picture of ours, by what each of them has, edited or not."""
     text = _text_of(path) or ""
     if path.suffix == ".svg":
-        return text.startswith("<svg ") and PICTURE in text.partition("\n")[0]
+        return text.startswith(OPENING) or (text.startswith("<svg ") and OLD_PICTURE in text.partition("\n")[0])
     if path.suffix == ".html":
         return "<title>finbench leaderboards</title>" in text
     return text.split("\n\n")[1:2] == [WAY_BACK] or (text.startswith(f"{front.TITLE}\n") and "(accuracy.md)" in text)

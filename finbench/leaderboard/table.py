@@ -1,18 +1,19 @@
 """Cells to tables: one row an entry (a base, or a base with an adapter), one column a task."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from finbench.cells.key import Cell
+from finbench.cells.key import Cell, slug
 from finbench.cells.order import newness
-from finbench.leaderboard.markdown import SHOWN, markdown
 from finbench.leaderboard.primary import metric_of
 from finbench.leaderboard.training import base_of_training, record_of
 
 # Tasks in the order of the published tables; others follow by name.
 ORDER = ("fpb", "fiqa", "tfns", "nwgi", "ner", "headline", "xbrl_tags", "xbrl_values")
+SAMPLE = "bundled sample rows: no score here is a real one"
 
 
 class Entry(NamedTuple):
@@ -34,7 +35,8 @@ class Entry(NamedTuple):
     def title(self) -> str:
         """Return the entry's name for people."""
         name = f"{self.base} + {self.adapter}" if self.adapter else f"{self.base} (base)"
-        name += "" if self.precision == "float32" else f" [{self.precision}]"
+        told = self.precision == "float32" or self.base.endswith(self.precision)
+        name += "" if told else f" [{self.precision}]"
         return name + (" [hf]" if self.model == "hf" else "")
 
 
@@ -43,33 +45,34 @@ CellTable = dict[tuple[Entry, str], Cell]
 
 @dataclass(frozen=True, order=True)
 class Condition:
-    """What results must share to stand in one table: whose rows, how many of them, cleaned and cut or not."""
+    """What results must share to be ranked against each other: whose rows, how many, cleaned or not, how prompted.
+
+    Inputs that were cut and the matrix's title part nothing: they are said beside the score (`footnotes`).
+    """
 
     sample: bool
     cleaned: bool
     prompting: str
     limit: int
-    cut: bool
-    title: str
 
     def heading(self) -> str:
         """Return what a table must say of itself, "" for whole test sets as published."""
-        remarks = [self.title] if self.title else []
-        remarks += ["bundled sample rows: no score here is a real one"] if self.sample else []
+        remarks = [SAMPLE] if self.sample else []
         remarks += [f"first {self.limit} rows only"] if self.limit else []
         remarks += ["texts cleaned"] if self.cleaned else []
         remarks += [f"prompts: {self.prompting}"] if self.prompting else []
-        remarks += ["too long inputs are cut and counted"] if self.cut else []
         return ". ".join(remarks)
+
+    def uncapped(self) -> "Condition":
+        """Return the condition without its row cap, which each task may have of its own."""
+        return replace(self, limit=0)
 
 
 def condition_of(cell: Cell) -> Condition:
-    """Return the condition under which a cell was scored."""
+    """Return the condition under which a cell was scored; a cap that left no row out is none."""
     key = cell.key
-    sample = bool(cell.flags.get("sample_rows"))
-    return Condition(
-        sample, key.clean, str(cell.flags.get("prompting") or ""), key.limit or 0, key.truncate == "report", cell.title
-    )
+    capped = key.limit if key.limit and cell.n_rows >= key.limit else 0
+    return Condition(bool(cell.flags.get("sample_rows")), key.clean, str(cell.flags.get("prompting") or ""), capped)
 
 
 def by_condition(cells: Iterable[Cell]) -> dict[Condition, CellTable]:
@@ -113,52 +116,9 @@ def newest(cells: Iterable[Cell], names: Mapping[str, str]) -> CellTable:
     return found
 
 
-def of_task(found: CellTable, task: str) -> dict[Entry, Cell]:
-    """Return the cells of one task, the most accurate first; of equals the bare base, since it costs nothing more."""
-    cells = {entry: cell for (entry, name), cell in found.items() if name == task}
-    return dict(sorted(cells.items(), key=lambda item: (-accuracy(item[1]), bool(item[0].adapter), item[0])))
-
-
 def accuracy(cell: Cell) -> float:
     """Return a cell's accuracy, or the metric that its kind of answers is ranked by instead."""
     return metric_of(cell).value
-
-
-def seconds(cell: Cell) -> str:
-    """Return seconds per row as boards show them, a dash where nobody measured."""
-    return f"{cell.seconds_per_row:.4f}" if cell.seconds_per_row is not None else "–"
-
-
-def gibibytes(cell: Cell) -> str:
-    """Return peak memory in GiB as boards show it, a dash where nobody measured."""
-    return f"{cell.peak_bytes / 2**30:.2f}" if cell.peak_bytes is not None else "–"
-
-
-def mebibytes(cell: Cell) -> str:
-    """Return the adapter's size in MiB as boards show it, a dash where there is none or nobody knows."""
-    size = cell.adapter["size_bytes"] if cell.adapter else None
-    return f"{size / 2**20:.2f}" if size is not None else "–"
-
-
-def tasks_of(found: CellTable) -> list[str]:
-    """Return the tasks in the order of the published tables."""
-    return sorted({task for _, task in found}, key=task_order)
-
-
-def matrix(found: CellTable, show: Callable[[Cell], str], without_head: Sequence[Entry]) -> str:
-    """Return markdown of entries by tasks; a base without a head says so, what was not scored is a dash."""
-    tasks = tasks_of(found)
-    rows = []
-    entries = sorted({entry for entry, _ in found} | set(without_head))
-    for entry in entries[:SHOWN]:
-        values = [show(found[entry, task]) if (entry, task) in found else "–" for task in tasks]
-        rows.append([entry.title(), *(["no head"] * len(tasks) if entry in without_head else values)])
-    return markdown(["model", *map(short, tasks)], rows, len(entries))
-
-
-def bases_without_head(found: CellTable) -> list[Entry]:
-    """Return the bases that have no score of their own, since nobody trained a head for them."""
-    return sorted({entry.bare() for (entry, _), cell in found.items() if needs_head(cell)})
 
 
 def needs_head(cell: Cell) -> bool:
@@ -171,3 +131,9 @@ def needs_head(cell: Cell) -> bool:
 def short(task: str) -> str:
     """Return a task's name without the prefix that all of them have."""
     return task.removeprefix("fin_")
+
+
+def file_stem(task: str) -> str:
+    """Return what files of a task are called: a name that is none for a file gets one, and a mark to keep it apart."""
+    wanted = short(task)
+    return wanted if slug(wanted) == wanted else f"{slug(wanted)}-{sha256(task.encode()).hexdigest()[:8]}"

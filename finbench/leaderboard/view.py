@@ -1,7 +1,8 @@
 """All that the pages are made from, and what stands on each of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from finbench.cells.key import Cell
@@ -10,7 +11,10 @@ from finbench.leaderboard.flags import flags
 from finbench.leaderboard.gains import Gain, gains_of
 from finbench.leaderboard.markdown import escaped
 from finbench.leaderboard.paired import Outcomes
-from finbench.leaderboard.table import CellTable, Condition, Entry, by_condition, of_task
+from finbench.leaderboard.pictures.svg import colours_of
+from finbench.leaderboard.scored import Boards, Scored, boards_of, by_line
+from finbench.leaderboard.seeds import Line, lines_by_entry
+from finbench.leaderboard.table import CellTable, Condition, by_condition
 
 NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`."
 REMARKS, NAMED = 60, 8  # on a page, and cells of each; all of them are in the HTML page
@@ -36,7 +40,26 @@ class View:
     folder: Path
     perturbed: tuple[Cell, ...] = ()
     _remarks: dict[int, list[str]] = field(default_factory=dict)
-    _gains: dict[tuple[int, str], dict[Entry, Gain]] = field(default_factory=dict)
+    _gains: dict[tuple[str, Condition], dict[Line, Gain]] = field(default_factory=dict)
+
+    @cached_property
+    def boards(self) -> Boards:
+        """Return what was scored by task and condition, the first condition of a task and its best line first."""
+        return boards_of(self.found, lines_by_entry(self.found.values()))
+
+    @cached_property
+    def by_line(self) -> Mapping[tuple[Line, Condition], Mapping[str, Scored]]:
+        """Return what each line scored by task, families together."""
+        return by_line(self.boards)
+
+    @cached_property
+    def colours(self) -> Mapping[str, int]:
+        """Return the colour of each family of bases in all pictures."""
+        return colours_of(line.family for line, _ in self.by_line)
+
+    def main(self, task: str) -> list[Scored]:
+        """Return a task's lines under its first condition, the most accurate first."""
+        return next(iter(self.boards[task].values()))
 
     def remarks(self, cell: Cell) -> list[str]:
         """Return the flags of a cell."""
@@ -44,28 +67,20 @@ class View:
             self._remarks[id(cell)] = flags(cell)
         return self._remarks[id(cell)]
 
-    def gains(self, found: CellTable, task: str) -> dict[Entry, Gain]:
-        """Return what the best entries of a task have over their bare bases; `found` is one of the view's own."""
-        place = id(found), task
-        if place not in self._gains:
-            self._gains[place] = gains_of(of_task(found, task), self.outcomes)
-        return self._gains[place]
+    def gains(self, task: str, condition: Condition) -> dict[Line, Gain]:
+        """Return what the best lines of a task have over their bare bases under a condition."""
+        if (task, condition) not in self._gains:
+            self._gains[task, condition] = gains_of(self.boards[task][condition], self.outcomes)
+        return self._gains[task, condition]
 
-    def sections(self, table: Callable[[CellTable], str]) -> str:
-        """Return a table for each condition under its heading, since different conditions are not compared."""
-        return self.named_sections(lambda _, cells: table(cells))
-
-    def named_sections(self, table: Callable[[int, CellTable], str]) -> str:
-        """Return sections as above; `table` is also told which condition this is, from 0."""
-        parts = []
-        for number, (condition, cells) in enumerate(self.found.items()):
-            if text := table(number, cells):
-                heading = escaped(condition.heading())
-                parts.append((f"> **{heading}.**\n\n" if heading else "") + text)
-        return "\n\n".join(parts) if parts else NOTHING
+    def troubles(self) -> str:
+        """Return in one line how much went wrong, "" for nothing."""
+        cells = self.cells
+        found = {"failed": cells.failures, "no valid cells": cells.unreadable, "not proven": cells.unproven}
+        return ", ".join(f"{len(those)} {what}" for what, those in found.items() if those)
 
     def notes(self) -> str:
-        """Return what a reader has to know to believe the numbers, and what went wrong."""
+        """Return as a list what a reader has to know to believe the numbers, and what went wrong."""
         cells = self.cells
         more_remarks: list[str] = []
         lines = [f"- rows: {source}" for source in sorted({cell.source for cell in cells.results})]
@@ -85,4 +100,4 @@ class View:
         lines += [f"- not a valid cell: {one.path.name}: {one.problem}" for one in cells.unreadable]
         lines += [f"- not proven: {one.path.name}: {one.problem}" for one in cells.unproven]
         lines = [*map(escaped, lines), *more_remarks]
-        return "\n## Notes\n\n" + "\n".join(lines) + "\n" if lines else ""
+        return "\n".join(lines) + "\n" if lines else f"{NOTHING}\n"

@@ -2,7 +2,7 @@
 
 ```yaml
 name: sentiment
-title: ""                       # printed over the results, such as "models of random weights"
+title: ""                       # a footnote of the results on boards, such as "models of random weights"
 tasks: [fin_sentiment, fin_ner] # tasks or groups
 limit: null                     # row cap
 truncate: refuse                # or report: score too long an input and count it

@@ -104,8 +104,8 @@ def test_boards_keep_them_apart_and_say_so(with_samples: bool, results: Path, tm
     cells = tmp_path / "cells"
     assert main(["import-results", str(given), "--cells", str(cells)]) == 0
     assert main(["leaderboard", "--cells", str(cells), "--output", str(tmp_path / "boards")]) == 0
-    front = (tmp_path / "boards" / "README.md").read_text()
-    assert "Imported from lm-eval, without proof" in front and "without proof of source, base_sha256" in front
+    front, notes = ((tmp_path / "boards" / name).read_text() for name in ("README.md", "notes.md"))
+    assert "Imported from lm-eval, without proof" in front and "without proof of source, base_sha256" in notes
     assert "unknown, 0 cores" not in (tmp_path / "boards" / "efficiency.md").read_text()
 
 

@@ -12,7 +12,9 @@ from finbench.leaderboard.chosen import LEVEL
 from finbench.leaderboard.gains import Gain, gains_of
 from finbench.leaderboard.paired import Outcomes, Rows
 from finbench.leaderboard.render import render
-from finbench.leaderboard.table import Entry
+from finbench.leaderboard.scored import Scored
+from finbench.leaderboard.seeds import Line
+from finbench.leaderboard.table import Entry, condition_of
 from tests.leaderboard.conftest import GOLD, LABELS, answers
 from tests.leaderboard.test_pages import line
 from tests.leaderboard.test_render import cell
@@ -29,8 +31,13 @@ def best_gain(cells: dict[Entry, Cell], right: dict[Entry, np.ndarray], repeats:
         cells[entry].key.digest(): Rows(ids, golds, np.where(given, "a", "b").astype(object), ids // repeats)
         for entry, given in right.items()
     }
-    ranked = sorted(cells, key=lambda entry: (-right[entry].mean(), bool(entry.adapter), entry))
-    return gains_of({entry: cells[entry] for entry in ranked}, Outcomes(Path(), rows))[ranked[0]]
+    order = sorted(cells, key=lambda entry: (-right[entry].mean(), bool(entry.adapter), entry))
+    ranked = [
+        Scored(Line(entry.title(), "", (entry,)), "fin_fpb", condition_of(cells[entry]), (cells[entry],),
+               cells[BASE] if entry.adapter else None)
+        for entry in order
+    ]  # fmt: skip
+    return gains_of(ranked, Outcomes(Path(), rows))[ranked[0].line]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +100,7 @@ def test_the_front_page_corrects_for_all_that_were_scored(scored: Write, tmp_pat
     page = pages()
     assert "+0.058, not shown to differ (p 0." in line(page["README.md"], "fpb", "toy + a00")
     assert "+0.058, not shown to differ (p 0." in line(page["task_fpb.md"], "| 1 ", "toy + a00")
-    against = line(page["task_fpb.md"].partition("### Compared")[2], "toy + a00", "toy (base)")
+    against = line(page["task_fpb.md"].partition("### Pairs")[2], "toy + a00", "toy (base)")
     assert against.count("not shown to differ") == 2
 
 

@@ -1,6 +1,7 @@
 """What the pages say of cells whose truth is known."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,19 +11,27 @@ from finbench.cells.key import Cell
 from finbench.cells.store import path_of, read_cells
 from finbench.leaderboard.pages.pareto import front
 from finbench.leaderboard.render import render
+from finbench.leaderboard.scored import Scored
 from finbench.leaderboard.since import changes
-from finbench.leaderboard.table import by_condition, of_task
+from finbench.leaderboard.view import view_of
 
 Write = Callable[..., Cell]
 
 
 @pytest.fixture
 def pages(tmp_path: Path) -> Callable[[], dict[str, str]]:
-    return lambda: render(read_cells(tmp_path / "cells"), tmp_path / "cells")
+    """Return a function that renders the cells, with plain blanks where no line of a table may end."""
+
+    def rendered() -> dict[str, str]:
+        found = render(read_cells(tmp_path / "cells"), tmp_path / "cells")
+        return {name: text.replace("\u00a0", " ") for name, text in found.items()}
+
+    return rendered
 
 
 def line(page: str, *words: str) -> str:
-    found = [one for one in page.splitlines() if one.startswith("|") and all(word in one for word in words)]
+    plain = page.replace("\u00a0", " ")
+    found = [one for one in plain.splitlines() if one.startswith("|") and all(word in one for word in words)]
     assert found, (words, page)
     return found[0]
 
@@ -30,7 +39,8 @@ def line(page: str, *words: str) -> str:
 def test_the_front_page_says_what_is_better_tied_and_no_better(scored: Write, pages: Callable) -> None:
     scored("toy", "", 60), scored("toy", "good", 100), scored("toy", "close", 98), scored("toy", "bad", 62)
     best = line(pages()["README.md"], "toy + good", "0.833")
-    assert "+0.333, better (p < 0.001)".replace("<", "&lt;") in best and "| + close " in best and "bad" not in best
+    assert "+0.333, better (p &lt; 0.001)" in best and "| 1 " in best, "close is tied, bad is not"
+    assert "0.833 [0.756, 0.890]" in best and "| 0.500 " in best and "0.687 → 0.863" in best
     task = pages()["task_fpb.md"]
     assert "not shown to differ" in line(task, "toy + bad") and line(task, "toy + close").startswith("| 1 ")
     assert line(task, "toy (base)").startswith("| 3 ")
@@ -54,7 +64,7 @@ def test_rows_that_repeat_are_no_evidence(scored: Write, pages: Callable) -> Non
 
 def test_pairs_are_tested_by_accuracy_and_by_f1(scored: Write, pages: Callable) -> None:
     scored("toy", "", 60), scored("toy", "good", 100), scored("toy", "close", 98), scored("toy", "bad", 62)
-    section = pages()["task_fpb.md"].partition("### Compared on the same rows")[2].partition("###")[0]
+    section = pages()["task_fpb.md"].partition("### Pairs on the same rows")[2].partition("###")[0]
     assert "accuracy, exact McNemar" in section and "weighted F1, paired permutation" in section
     against_base = line(section, "| toy + good ", "| toy (base) ")
     assert "+0.333, better (p &lt; 0.001)" in against_base and against_base.count("better") == 2
@@ -104,7 +114,7 @@ def test_seeds_of_a_recipe_are_one_line(scored: Write, pages: Callable) -> None:
         scored("toy", f"lora-{seed}", right, record={"method": "lora", "tasks": ["fin_fpb"], "recipe": recipe})
     scored("toy", "other", 96, record={"method": "lora", "tasks": ["fin_fpb"], "recipe": {"r": 4, "seed": 0}})
     methods = pages()["methods.md"]
-    assert "0.7500 ± 0.0500" in line(methods, "lora", "| 3 ") and line(methods, "lora", "| 1 ", "0.8000")
+    assert "0.7500 ± 0.0500" in line(methods, "LoRA", "| 3 ") and line(methods, "LoRA", "| 1 ", "0.8000")
 
 
 def test_a_cell_says_that_its_prompts_were_not_those_of_the_training(scored: Write, pages: Callable) -> None:
@@ -126,7 +136,8 @@ def test_a_model_trained_whole_is_its_base_with_method_full(scored: Write, pages
     scored("toy", "", 60), scored("fpb-full-s0", "", 100, record=record)
     found = pages()
     assert "toy + fpb-full-s0" in line(found["README.md"], "+0.333, better")
-    assert line(found["methods.md"], "| toy ", "full", "0.8333") and "toy + fpb-full-s0" in found["transfer.md"]
+    assert line(found["methods.md"], "toy + fpb-full-s0", "full fine-tuning", "0.8333")
+    assert "toy + fpb-full-s0" in found["transfer.md"]
 
 
 def test_the_highest_number_of_a_task_is_bold(scored: Write, pages: Callable) -> None:
@@ -139,7 +150,8 @@ def test_where_nobody_is_right_nobody_is_best(scored: Write, pages: Callable) ->
     scored("toy", "", 0), scored("toy", "a", 0)
     page = pages()
     assert "no entry answers a row rightly" in line(page["README.md"], "fpb")
-    assert "s/row" not in page["README.md"] and "smallest difference" not in page["task_fpb.md"]
+    assert "no entry answers a row of fpb" in page["README.md"].lower()
+    assert "MiB" not in page["README.md"] and "smallest difference" not in page["task_fpb.md"]
 
 
 def test_each_page_leads_back_and_remarks_are_said_once(scored: Write, pages: Callable) -> None:
@@ -148,7 +160,7 @@ def test_each_page_leads_back_and_remarks_are_said_once(scored: Write, pages: Ca
     page = pages()
     for name, text in page.items():
         assert name.endswith(".html") or name == "README.md" or name.endswith(".svg") or "](README.md)" in text, name
-    (remark,) = [one for one in page["README.md"].splitlines() if one.startswith("- not shown to beat a constant")]
+    (remark,) = [one for one in page["notes.md"].splitlines() if one.startswith("- not shown to beat a constant")]
     assert "fin_fpb \\| a; " in remark and remark.endswith(" and 4 more")
 
 
@@ -156,15 +168,16 @@ def test_averages_and_their_gain_count_tasks_alike(scored: Write, pages: Callabl
     for task, bare, own in (("fin_fpb", 60, 96), ("fin_tfns", 72, 84)):
         scored("toy", "", bare, task=task)
         scored("toy", f"a-{task}", own, task=task, record={"method": "lora", "tasks": [task], "recipe": {}})
-    found = line(pages()["average.md"], "toy + lora, trained on the task")
+    found = line(pages()["average.md"], "toy + LoRA, trained on the task")
     assert "0.7500" in found and "0.5500" in found and "+0.2000" in found and "2: fpb, tfns" in found
 
 
 def test_flags_name_what_no_number_shows(scored: Write, pages: Callable, tmp_path: Path) -> None:
     scored("FinBERT", "", 100), scored("toy", "", 40)
-    front_page = pages()["README.md"]
-    assert "the base has seen this test set" in line(front_page, "FinBERT", "s/row")
-    assert "not shown to beat a constant answer" in line(pages()["task_fpb.md"], "toy")
+    front_page, task = pages()["README.md"], pages()["task_fpb.md"]
+    assert "All of it: the base has seen this test set" in front_page
+    number = re.search("([¹²³]) not shown to beat a constant answer", task)
+    assert number and number[1] in line(task, "toy (base)") and number[1] not in line(task, "FinBERT")
     assert " †" in line(pages()["accuracy.md"], "FinBERT")
 
 
@@ -178,9 +191,12 @@ def test_the_cost_front_keeps_what_nothing_beats(scored: Write, pages: Callable,
     costs = {"slow": (90, 0.3), "fast": (60, 0.1), "beaten": (80, 0.4), "equal": (90, 0.3)}
     for name, (right, seconds) in costs.items():
         scored(name, "", right, seconds_per_row=seconds)
-    found = next(iter(by_condition(read_cells(tmp_path / "cells").results).values()))
-    assert {entry.base for entry in front(of_task(found, "fin_fpb"))} == {"slow", "fast", "equal"}
-    assert pages()["pareto_0.svg"].count("<circle") == 4 and "◆" not in line(pages()["pareto.md"], "beaten")
+    found = view_of(read_cells(tmp_path / "cells"), tmp_path / "cells").main("fin_fpb")
+    kept = front(found, Scored.seconds_per_row)
+    assert {one.line.entries[0].base for one in kept} == {"slow", "fast", "equal"}
+    assert pages()["cost_fpb.svg"].count('transform="translate') >= 4 and "◆" not in line(
+        pages()["pareto.md"], "beaten"
+    )
 
 
 def test_the_audit_is_a_page(scored: Write, pages: Callable, tmp_path: Path) -> None:
@@ -223,10 +239,10 @@ def test_an_adapter_trained_on_a_group_is_marked_on_its_tasks(rows: bool, scored
     assert line(found["transfer.md"], "toy + all").count("•") == 2
     assert "toy + all •" in line(found["task_fpb.md"], "| 1 ") and "toy + all •" in line(found["task_tfns.md"], "| 1 ")
     assert "•" not in line(found["task_ner.md"], "toy + all")
-    assert line(found["methods.md"], "| fpb ", "lora", "0.7500") and line(found["methods.md"], "| tfns ", "lora")
-    assert "| ner " not in found["methods.md"].partition("## As published")[0]
-    assert "2: fpb, tfns" in line(found["average.md"], "toy + lora, trained on the task")
-    trained = line(found["efficiency.md"].partition("## Training")[2], "toy + all")
+    assert line(found["methods.md"], "| fpb ", "LoRA", "0.7500") and line(found["methods.md"], "| tfns ", "LoRA")
+    assert "| ner " not in found["methods.md"] and "3: fpb, tfns, ner" in line(found["average.md"], "toy + all")
+    assert "trained on the task |" not in found["average.md"], "one adapter of several tasks is an entry, no method"
+    trained = line(found["efficiency.md"].partition("## Scoring")[0], "toy + all")
     assert ("fpb, tfns" if rows else "fpb, fiqa, tfns, nwgi") in trained
 
 

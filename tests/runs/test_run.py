@@ -89,9 +89,9 @@ def test_a_matrix_is_scored_once_rendered_and_checked(
     assert main(["leaderboard", "--check"]) == 1
     assert main(["leaderboard"]) == 0
     assert main(["leaderboard", "--check"]) == 0
-    front = Path("leaderboards/README.md").read_text()
-    assert "toys" in front and "no score here is a real one" in front and "failed: fin_xbrl_values" in front
-    assert "first 6 rows only" in front
+    front, notes = (Path(f"leaderboards/{name}.md").read_text() for name in ("README", "notes"))
+    assert "toys" in front and "no score here is a real one" in front and "failed: fin_xbrl_values" in notes
+    assert "first 6 rows only" in front and "3 failed" in front
     Path("leaderboards/accuracy.md").write_text("something else")
     capsys.readouterr()
     assert main(["leaderboard", "--check"]) == 1

@@ -1,89 +1,104 @@
 """The average over tasks and the average gain over the base, as papers put them into their headline."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from finbench.leaderboard import published, stats
-from finbench.leaderboard.markdown import SHOWN, markdown
-from finbench.leaderboard.pages.methods import by_recipe
-from finbench.leaderboard.table import CellTable, Entry, accuracy, short, task_order
-from finbench.leaderboard.view import View
+from finbench.leaderboard import published
+from finbench.leaderboard.footnotes import Footnotes
+from finbench.leaderboard.markdown import SHOWN, markdown, unbroken
+from finbench.leaderboard.scored import Scored
+from finbench.leaderboard.table import Condition, accuracy, short, task_order
+from finbench.leaderboard.training import is_own_task
+from finbench.leaderboard.view import NOTHING, View
+
+COLUMNS = (
+    "Accuracies are averaged over tasks, each counting the same, and over seeds before that. *Trained on the task*: "
+    "for "
+    "each task the adapters of that method that were trained on it. *Its base* is the base without adapter on the same "
+    "rows of the same tasks, *gain* the difference; both are there only where the base was scored on all of them. "
+    "Averages over different tasks, or over different rows of them, do not compare; what was scored on one task of "
+    "several has none."
+)
 
 
 @dataclass(frozen=True)
 class Average:
-    """One line: an entry, or a method with adapters trained on each task, over some tasks, beside the base on these."""
+    """One line: an entry, or a method with adapters trained on each task, over some tasks."""
 
     name: str
-    scores: dict[str, float]
-    base: dict[str, float]
+    family: str
+    scores: dict[str, Scored]
+
+    @property
+    def mean(self) -> float:
+        """Return the average over tasks."""
+        return sum(one.accuracy for one in self.scores.values()) / len(self.scores)
+
+    @property
+    def base(self) -> float | None:
+        """Return the average of the base on the same rows, None where it was not scored on all of them."""
+        bare = [accuracy(one.bare) for one in self.scores.values() if one.bare is not None]
+        return sum(bare) / len(bare) if len(bare) == len(self.scores) else None
 
 
 def page(view: View) -> str:
     """Return the page of averages."""
-    return (
-        f"# Average over tasks\n\n{view.sections(_section)}\n\n"
-        "Accuracies are averaged over tasks, each counting the same. A line of a method takes for each task the "
-        "adapters that were trained on it, averaged over seeds. The gain is over the bare base on the same tasks and "
-        "is there only where the base was scored on all of them. Averages over different tasks do not compare; "
-        "what was scored on one task of several has none.\n\n"
-        f"## As published\n\n{published.reported_averages()}"
-    )
-
-
-def _section(found: CellTable) -> str:
-    several = len({task for _, task in found}) > 1
-    averages = [one for one in (*_methods(found), *_entries(found)) if len(one.scores) > 1 or not several]
-    if not averages:
-        return ""
-    lines = sorted(averages, key=lambda one: (-len(one.scores), -_mean(one.scores), one.name))
+    if not view.boards:
+        return f"# Average over tasks\n\n{NOTHING}\n"
+    several = len(view.boards) > 1
+    averages = [one for one in (*_methods(view), *_entries(view)) if len(one.scores) > 1 or not several]
+    lines = sorted(averages, key=lambda one: (-len(one.scores), -one.mean, one.name))
+    shown = lines[:SHOWN]
+    notes = Footnotes(cell for one in shown for scored in one.scores.values() for cell in scored.cells)
     columns = ["entry", "tasks", "average accuracy", "its base", "gain"]
-    return markdown(columns, [_line(one) for one in lines[:SHOWN]], len(lines))
-
-
-def _entries(found: CellTable) -> list[Average]:
-    scores: dict[Entry, dict[str, float]] = {}
-    for (entry, task), cell in found.items():
-        scores.setdefault(entry, {})[task] = accuracy(cell)
-    return [
-        Average(entry.title(), values, scores.get(entry.bare(), {}) if entry.adapter else {})
-        for entry, values in scores.items()
+    theirs = [
+        [name, f"{tasks}: all", f"{mean:.4f}", *_gain(mean, base)] for name, tasks, mean, base in published.averages()
     ]
+    below = [[f"*{published.HEADING}*", *[""] * 4], *theirs]
+    table = unbroken(markdown(columns, [_line(one, notes) for one in shown], len(lines), below))
+    told = published.sources([short(task) for task in view.boards])
+    return f"# Average over tasks\n\n{table}\n\n{COLUMNS}\n\n{notes.text()}\n\n{told}\n"
 
 
-def _methods(found: CellTable) -> list[Average]:
+def _entries(view: View) -> list[Average]:
+    return [Average(line.title, line.family, dict(scores)) for (line, _), scores in view.by_line.items()]
+
+
+def _methods(view: View) -> list[Average]:
     """Return a line for each base and method that has adapters of its own for several tasks."""
-    collected: dict[tuple[str, str, str], dict[str, list[float]]] = {}
-    for (task, base, precision, method, _), cells in by_recipe(found).items():
-        values = collected.setdefault((base, precision, method), {}).setdefault(task, [])
-        values += [accuracy(cell) for cell in cells]
-    bare = {
-        (entry.base, entry.precision, task): accuracy(cell)
-        for (entry, task), cell in found.items()
-        if not entry.adapter and entry.model != "hf"
-    }
+    collected: dict[tuple[str, str, str, Condition], dict[str, Scored]] = {}
+    families: dict[tuple[str, str, str, Condition], str] = {}
+    for (line, condition), scores in view.by_line.items():
+        for task, one in scores.items():
+            if line.method and is_own_task(one.cells[0]):
+                place = (*line.entries[0].bare()[:2], line.method, condition)
+                by_task = collected.setdefault(place, {})
+                families[place] = line.family
+                by_task[task] = _together(one, by_task[task]) if task in by_task else one
     return [
-        Average(
-            f"{base} + {method}, trained on the task" + ("" if precision == "float32" else f" [{precision}]"),
-            {task: stats.over_seeds(sorted(values)).mean for task, values in by_task.items()},
-            {task: bare[base, precision, task] for task in by_task if (base, precision, task) in bare},
-        )
-        for (base, precision, method), by_task in collected.items()
-        if len(by_task) > 1
+        Average(f"{base} + {method}, trained on the task", families[base, precision, method, condition], by_task)
+        for (base, precision, method, condition), by_task in collected.items()
+        if len({one.line for one in by_task.values()}) > 1
     ]
 
 
-def _line(one: Average) -> list[str]:
-    tasks = ", ".join(short(task) for task in sorted(one.scores, key=task_order))
-    base = {task: one.base[task] for task in one.scores if task in one.base}
-    whole = len(base) == len(one.scores)
+def _together(one: Scored, other: Scored) -> Scored:
+    """Return two recipes of one method as one where they were scored on the same rows, else the one with more rows."""
+    if one.condition == other.condition:
+        return replace(other, cells=other.cells + one.cells)
+    return max(one, other, key=lambda scored: scored.cells[0].n_rows)
+
+
+def _line(one: Average, notes: Footnotes) -> list[str]:
+    but = notes.shared([cell for scored in one.scores.values() for cell in scored.cells])
+    in_order = sorted(one.scores.items(), key=lambda item: task_order(item[0]))
+    tasks = ", ".join(f"{short(task)}{notes.mark(scored.cells, but)}" for task, scored in in_order)
     return [
-        one.name,
+        f"{one.name}{notes.numbers(sorted(but))}",
         f"{len(one.scores)}: {tasks}",
-        f"{_mean(one.scores):.4f}",
-        f"{_mean(base):.4f}" if whole else "–",
-        f"{_mean(one.scores) - _mean(base):+.4f}" if whole else "–",
+        f"{one.mean:.4f}",
+        *_gain(one.mean, one.base),
     ]
 
 
-def _mean(scores: dict[str, float]) -> float:
-    return sum(scores[task] for task in sorted(scores)) / len(scores)
+def _gain(mean: float, base: float | None) -> list[str]:
+    return ["–", "–"] if base is None else [f"{base:.4f}", f"{mean - base:+.4f}"]

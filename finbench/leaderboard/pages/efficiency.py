@@ -1,66 +1,112 @@
-"""Costs: scoring by task, the training of each adapter as in the published tables 5 and 6, and those tables."""
+"""Costs: scoring by task, and what each training took, with the published costs below."""
 
 from collections.abc import Iterable
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import published
-from finbench.leaderboard.markdown import SHOWN, escaped, markdown
-from finbench.leaderboard.table import CellTable, Entry, bases_without_head, gibibytes, matrix, mebibytes, seconds
-from finbench.leaderboard.training import (
-    costs_of,
-    is_own_task,
-    names_of,
-    recipe_of,
-    tasks_of_training,
-    trained_parameters,
+from finbench.leaderboard.footnotes import Footnotes
+from finbench.leaderboard.markdown import SHOWN, escaped, markdown, unbroken
+from finbench.leaderboard.scored import Scored, mean_of
+from finbench.leaderboard.seeds import Line
+from finbench.leaderboard.table import short
+from finbench.leaderboard.training import costs_of, is_own_task, names_of, recipe_of, tasks_of_training
+from finbench.leaderboard.training import trained_parameters as trained_of
+from finbench.leaderboard.view import NOTHING, View
+
+SCORING = (
+    "Seconds to answer a row and peak memory meanwhile (GiB; the process's on a CPU, allocated on a GPU), means over "
+    "seeds. Costs compare only on the same machine."
 )
-from finbench.leaderboard.view import View
+TRAINING = (
+    "*Seeds* is how many trainings a line is the mean of. *Batch* is rows × accumulated batches, *parameters* how many "
+    "were trained, *adapter* its size on disk in MiB, *training* in seconds, *GPU hours* hours × GPUs, *GPU memory* "
+    "and "
+    "*memory* (the process's peak) in GiB while training, *seconds a row* those of scoring, averaged over the tasks "
+    "trained on, or over all where none was scored."
+)
 
 
 def page(view: View) -> str:
     """Return the page of costs."""
-
-    def cost(cell: Cell) -> str:
-        return f"{seconds(cell)} s, {gibibytes(cell)} GiB"
-
-    scoring = view.sections(lambda found: matrix(found, cost, bases_without_head(found)))
-    training = view.sections(_training)
+    if not view.boards:
+        return f"# Efficiency\n\n{NOTHING}\n"
     every = [cell for found in view.found.values() for cell in found.values()]
     return (
-        f"# Efficiency\n\n## Scoring: seconds per row and peak memory\n\n{scoring}\n\n"
-        f"## Training\n\n{training}\n\nSeconds per row are those of scoring, averaged over the tasks trained on, or "
-        f"over all where none was scored. Costs compare only on the same machine.\n\n{_machines(every)}"
-        f"## As published\n\n{published.reported_efficiency()}"
+        f"# Efficiency\n\n## Training\n\n{_training(view)}\n\n## Scoring\n\n{_scoring(view)}\n\n{_machines(every)}"
+        f"{published.sources(list(published.EFFICIENCY_OF))}\n"
     )
 
 
-def _training(found: CellTable) -> str:
-    """Return the table of what each adapter's training cost, by its own record."""
-    trained: dict[Entry, list[Cell]] = {}
-    for (entry, _), cell in found.items():
-        if cell.adapter:
-            trained.setdefault(entry, []).append(cell)
-    rows = [_line(entry, trained[entry]) for entry in sorted(trained)[:SHOWN]]
-    columns = ["entry", "method", "trained on", "batch", "trained parameters", "MiB", "training s", "GPU hours"]
-    return markdown([*columns, "GPU memory (GiB)", "memory (GiB)", "s/row"], rows, len(trained)) if rows else ""
+def _scoring(view: View) -> str:
+    """Return the table of what answering a row costs."""
+    shown = dict(list(view.by_line.items())[:SHOWN])
+    notes = Footnotes(cell for scores in shown.values() for one in scores.values() for cell in one.cells)
+
+    def cost(one: Scored | None, but: frozenset[str]) -> str:
+        if one is None:
+            return "–"
+        seconds, memory = one.seconds_per_row(), one.gibibytes()
+        parts = [f"{seconds:.4f} s" if seconds is not None else "–", f"{memory:.2f} GiB" if memory is not None else "–"]
+        return ", ".join(parts) + notes.mark(one.cells, but)
+
+    tasks = list(view.boards)
+    rows = []
+    for (line, _), scores in shown.items():
+        but = notes.shared([cell for one in scores.values() for cell in one.cells])
+        rows.append([f"{line.title}{notes.numbers(sorted(but))}", *(cost(scores.get(task), but) for task in tasks)])
+    table = unbroken(markdown(["entry", *map(short, tasks)], rows, len(view.by_line)))
+    return f"{table}\n\n{SCORING}\n\n{notes.text()}"
 
 
-def _line(entry: Entry, cells: list[Cell]) -> list[str]:
-    costs, recipe, trained = costs_of(cells[0]), recipe_of(cells[0]), trained_parameters(cells[0])
-    own = [cell for cell in cells if is_own_task(cell)] or cells
-    measured = [cell.seconds_per_row for cell in own if cell.seconds_per_row is not None]
+def _training(view: View) -> str:
+    """Return the table of what each training cost, by the adapters' own records, with the published ones below."""
+    trained: dict[Line, list[Scored]] = {}
+    for (line, _), scores in view.by_line.items():
+        if not line.is_base:
+            trained.setdefault(line, []).extend(scores.values())
+    columns = ["entry", "trained by", "trained on", "seeds", "batch", "parameters", "adapter", "training", "GPU hours"]
+    theirs = [
+        [one.name, one.method, one.task, "1", one.batch, "–", f"{one.megabytes:g} (MB)", "–", one.hours,
+         f"{one.gigabytes:g} (GB)", "–", f"{one.seconds:g}"]
+        for one in published.trainings()
+    ]  # fmt: skip
+    below = [[f"*{published.HEADING}*", *[""] * 11], *theirs]
+    rows = [_line(line, trained[line]) for line in list(trained)[:SHOWN]]
+    table = unbroken(markdown([*columns, "GPU memory", "memory", "seconds a row"], rows, len(trained), below))
+    return f"{table}\n\n{TRAINING}"
+
+
+def _line(line: Line, scores: list[Scored]) -> list[str]:
+    cells = {cell.key.adapter_sha256 or cell.key.base_sha256: cell for one in scores for cell in one.cells}
+    first = scores[0].cells[0]
+    costs = [costs_of(cell) for cell in cells.values()]
+    recipe, trained = recipe_of(first), trained_of(first)
+    own = [one for one in scores if is_own_task(one.cells[0])] or scores
+    sizes = [cell.adapter["size_bytes"] for cell in cells.values() if cell.adapter]
+    numbers = (
+        (mean_of(sizes), "{:.2f}", 2**20),
+        (mean_of([one.seconds for one in costs]), "{:.0f}", 1),
+        (mean_of([one.gpu_hours for one in costs]), "{:.3f}", 1),
+        (mean_of([one.gpu_bytes for one in costs]), "{:.2f}", 2**30),
+        (mean_of([one.resident_bytes for one in costs]), "{:.2f}", 2**30),
+        (mean_of([one.seconds_per_row() for one in own]), "{:.4f}", 1),
+    )
+    size, seconds, hours, gpu, memory, per_row = (
+        form.format(value / unit) if value is not None else "–" for value, form, unit in numbers
+    )
     return [
-        entry.title(),
-        (cells[0].adapter or {})["method"],
-        names_of(tasks_of_training(cells[0])),
+        line.title,
+        line.method,
+        names_of(tasks_of_training(first)),
+        str(len(cells)),
         f"{recipe['batch_size']} x {recipe.get('gradient_accumulation', 1)}" if "batch_size" in recipe else "–",
         f"{trained:,}" if trained is not None else "–",
-        mebibytes(cells[0]),
-        f"{costs.seconds:.0f}" if costs.seconds is not None else "–",
-        f"{costs.gpu_hours:.3f}" if costs.gpu_hours else "no GPU",
-        f"{costs.gpu_bytes / 2**30:.2f}" if costs.gpu_bytes else "no GPU",
-        f"{costs.resident_bytes / 2**30:.2f}" if costs.resident_bytes is not None else "–",
-        f"{sum(measured) / len(measured):.4f}" if measured else "–",
+        size,
+        seconds,
+        hours if hours not in ("–", "0.000") else "no GPU",
+        gpu if gpu not in ("–", "0.00") else "no GPU",
+        memory,
+        per_row,
     ]
 
 

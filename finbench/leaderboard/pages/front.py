@@ -1,52 +1,50 @@
-"""The front page: what is best for each task, is it really better than its base, at what cost, can it be trusted."""
+"""The front page, one screen: the best of each task, what it gains and costs, what was learned, and the way on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from finbench.cells.key import Cell
+from finbench.leaderboard import pooled, published
 from finbench.leaderboard.chosen import LEVEL, holm
 from finbench.leaderboard.exact import Comparison
 from finbench.leaderboard.flags import with_outcomes
+from finbench.leaderboard.footnotes import Footnotes, said_of
 from finbench.leaderboard.gains import RIVALS, Gain, pairs_among, shown_gain
-from finbench.leaderboard.markdown import escaped, markdown
-from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
-from finbench.leaderboard.table import (
-    CellTable,
-    Entry,
-    accuracy,
-    gibibytes,
-    mebibytes,
-    of_task,
-    seconds,
-    short,
-    tasks_of,
-)
-from finbench.leaderboard.training import costs_of
-from finbench.leaderboard.view import View
+from finbench.leaderboard.markdown import escaped, markdown, unbroken
+from finbench.leaderboard.pages import learned
+from finbench.leaderboard.paired import constant_answer
+from finbench.leaderboard.scored import Scored
+from finbench.leaderboard.seeds import Line
+from finbench.leaderboard.table import accuracy, short
+from finbench.leaderboard.view import NOTHING, View
 
 TITLE = "# Leaderboards"
-ABOUT = (
-    "Intervals are Wilson's at 95% on the effective number of rows (rows that repeat one another count once), each "
-    "for an entry by itself: the best of many is a little lucky. Gains and ties are tested on the same rows by exact "
-    "McNemar, or by all swaps of clusters where rows repeat. The p of a gain is corrected for all entries of the "
-    "task that the best was chosen from (Westfall and Young's smallest p, or Holm), then by Holm over the tasks of a "
-    f"table. An entry is tied with the best where p is {LEVEL} or more; the {RIVALS} next to it are tested, and p is "
-    "corrected for all pairs of the task's entries, since any might have been the best and its rival. Where so few "
-    "rows differ that no answers on them could show anything, a table says so. A constant answer is the share of the "
-    "largest class: what always saying the same would score. A bare base without a trained head cannot answer at "
-    "all, so there is nothing to gain over. Memory is the process's peak on the CPU, allocated bytes on a GPU."
+QUESTION = (
+    "Which language model with which adapter answers each of these financial tasks best, is it really better than its "
+    "base on the same rows, and what does it cost?"
 )
+ABOUT = (
+    "*Accuracy*: share of test rows answered rightly, its 95% interval, ± over (so many) seeds. *Its base*: without "
+    "adapter; one without a trained head cannot answer. *Gain*: tested on the same rows. *Tied*: other entries that "
+    "these rows cannot tell from the best. *One answer*: always giving the commonest. *To train*: time, size of the "
+    "adapter; *to answer*: time a row, and peak memory. *Published*: Llama 3.1 8B → with its better adapter, on other "
+    "rows, not ranked. Entries on other rows or with another row cap are never ranked against each other: here the way "
+    "with most rows counts ([how the numbers are made](notes.md))."
+)
+
+
+COLUMNS = (
+    "task", "best entry", "accuracy", "its base", "gain", "tied", "one answer", "to train", "to answer", "published"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Best:
-    """The most accurate entry of a task: what became of its test against its base, and who is tied with it."""
+    """The most accurate line of a task: what became of its test against its base, and who is tied with it."""
 
-    task: str
-    entry: Entry
-    cell: Cell
+    scored: Scored
     gain: Gain
-    tied: tuple[Entry, ...]
+    tied: tuple[Line, ...]
     tested: int
 
 
@@ -58,73 +56,86 @@ def page(view: View, others: Mapping[str, str]) -> str:
         )
         for of_task in (False, True)
     )
+    troubles = view.troubles()
     return (
-        f"{TITLE}\n\n"
-        "What is best for each task, whether it is really better than its base on the same rows, what it costs and "
-        "what to know before believing it.\n\n"
-        f"- Boards: {boards}\n- Tasks: {tasks or 'none yet'}\n"
-        "- Every score to sort and filter, with its proof: [index.html](index.html), to be opened in a browser\n\n"
-        f"{view.sections(lambda found: _section(found, view))}\n\n"
-        f"{ABOUT}\n"
-        f"{view.notes()}"
+        f"{TITLE}\n\n{QUESTION}\n\n{_answer(view)}\n\n"
+        "**The rest**\n\n"
+        f"- A page a task, with every entry and its seeds: {tasks or 'none yet'}\n- Boards: {boards}\n"
+        "- Every score to sort and filter, with its proof: [index.html](index.html), to be opened in a browser\n"
+        + (f"- What went wrong: {troubles}: [notes](notes.md)\n" if troubles else "")
     )
 
 
-def _section(found: CellTable, view: View) -> str:
-    all_best = [best_of(found, task, view) for task in tasks_of(found)]
-    measured = {one.task: one.gain.p_value for one in all_best if one.gain.p_value is not None}
+def _answer(view: View) -> str:
+    """Return the table of tasks, what its columns mean, and what was learned."""
+    if not view.boards:
+        return NOTHING
+    found = [best_of(view, task) for task in view.boards]
+    measured = {one.scored.task: one.gain.p_value for one in found if one.gain.p_value is not None}
     corrected = holm(measured)
-    columns = ["task", "best", "accuracy [95% interval]", "over its base", "tied with it", "constant answer"]
-    shown = [_quality(one, corrected.get(one.task), len(measured)) for one in all_best]
-    quality = markdown(columns, shown)
-    costs = [_cost(one, view.outcomes) for one in all_best if accuracy(one.cell)]
-    columns = ["task", "best", "adapter", "training", "scoring", "memory", "rows (effective)", "to know"]
-    return f"{quality}\n\n{markdown(columns, costs)}" if costs else quality
+    notes = Footnotes(
+        [cell for one in found for cell in one.scored.cells],
+        lambda cell: [*said_of(cell), *_known(cell, view)],
+    )
+    rows = [_row(one, corrected.get(one.scored.task), len(measured), notes) for one in found]
+    learnt = "\n".join(f"- {escaped(one)}" for one in learned.sentences(view, found))
+    table = unbroken(markdown(COLUMNS, rows))
+    return f"{table}\n\n{ABOUT}\n\n{notes.text(' ')}\n\n**What was learned**\n\n{learnt}"
 
 
-def best_of(found: CellTable, task: str, view: View) -> Best:
-    """Return the most accurate entry of a task with its tests."""
-    ranked = of_task(found, task)
-    (entry, cell), *rivals = ranked.items()
-    tests = {other: view.outcomes.accuracy(cell, rival) for other, rival in rivals[:RIVALS]}
-    p_values = {other: test.p_value for other, test in tests.items() if isinstance(test, Comparison)}
-    corrected = holm({str(n): p for n, p in enumerate(p_values.values())}, pairs_among(len(ranked)))
-    tied = tuple(other for n, other in enumerate(p_values) if corrected[str(n)] >= LEVEL)
-    return Best(task, entry, cell, view.gains(found, task)[entry], tied, len(p_values))
+def _known(cell: Cell, view: View) -> list[str]:
+    """Return the remarks on a cell, and under which other conditions its task was scored."""
+    others = [condition.heading() or "whole test set" for condition in list(view.boards[cell.key.task])[1:]]
+    apart = [f"also on its page, ranked apart: {'; '.join(others)}"] if others else []
+    known = [one for one in with_outcomes(cell, view.outcomes) if one not in SAID_ABOVE]
+    return known + apart
 
 
-def _quality(one: Best, p_value: float | None, tasks: int) -> list[str]:
-    interval, constant = accuracy_interval(one.cell), constant_answer(one.cell)
-    if not accuracy(one.cell):
-        nobody = ["no entry answers a row rightly", f"0.000 [0.000, {interval.high:.3f}]", "–", "–"]
-        return [short(one.task), *nobody, f"{constant:.3f}" if constant is not None else "–"]
-    tied = ", ".join(_beside(one.entry, other) for other in one.tied[:3])
-    tied += f" and {len(one.tied) - 3} more" if len(one.tied) > 3 else ""
+SAID_ABOVE = ("sample rows",)  # remarks that a condition says in full
+
+
+def best_of(view: View, task: str) -> Best:
+    """Return the most accurate line of a task under its first condition, with its tests."""
+    best, *rivals = view.main(task)
+    tests = {one.line: pooled.accuracy(view.outcomes, best.cells, one.cells) for one in rivals[:RIVALS]}
+    p_values = {line: test.p_value for line, test in tests.items() if isinstance(test, Comparison)}
+    corrected = holm({str(n): p for n, p in enumerate(p_values.values())}, pairs_among(len(rivals) + 1))
+    tied = tuple(line for n, line in enumerate(p_values) if corrected[str(n)] >= LEVEL)
+    return Best(best, view.gains(task, best.condition)[best.line], tied, len(p_values))
+
+
+def _row(one: Best, p_value: float | None, tasks: int, notes: Footnotes) -> list[str]:
+    best, line = one.scored, one.scored.line
+    constant, published_8b = constant_answer(best.cells[0]), published.eight_b(short(best.task))
+    name, mark = f"{short(best.task)}{notes.mark(best.cells)}", f"{constant:.3f}" if constant is not None else "–"
+    if not best.accuracy:
+        high = f"0.000 [0.000, {best.interval().high:.3f}]"
+        return [name, "no entry answers a row rightly", high, "–", "–", "–", mark, "–", "–", published_8b]
     return [
-        short(one.task),
-        one.entry.title(),
-        f"{accuracy(one.cell):.3f} [{interval.low:.3f}, {interval.high:.3f}]",
-        shown_gain(one.gain.test, p_value, one.gain.of * tasks),
-        tied or ("none" if one.tested else "nothing to compare"),
-        f"{constant:.3f}" if constant is not None else "–",
+        name,
+        f"{line.method}: {line.title}" if line.method else line.title,
+        shown_accuracy(best),
+        f"{accuracy(best.bare):.3f}" if best.bare else ("cannot answer" if not line.is_base else "–"),
+        shown_gain(one.gain.test, p_value, one.gain.of * tasks) if p_value is not None else "–",
+        str(len(one.tied)) if one.tested else "alone",
+        mark,
+        *_costs(best),
+        published_8b,
     ]
 
 
-def _beside(best: Entry, other: Entry) -> str:
-    """Return another entry's name, without the base where that is the best's too."""
-    return f"+ {other.adapter}" if other.adapter and other._replace(adapter=best.adapter) == best else other.title()
+def shown_accuracy(one: Scored) -> str:
+    """Return an accuracy with its interval and its spread over seeds."""
+    interval, spread = one.interval(), one.spread()
+    text = f"{one.accuracy:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    several = spread is not None and spread.deviation is not None
+    return text + (f" ± {spread.deviation:.3f} ({spread.n})" if several and spread else "")
 
 
-def _cost(one: Best, outcomes: Outcomes) -> list[str]:
-    cell = one.cell
-    training = costs_of(cell).seconds
+def _costs(one: Scored) -> list[str]:
+    """Return what an entry costs to train and keep, and to use."""
+    train = [(one.training_seconds(), "{:.0f} s"), (one.adapter_mebibytes(), "{:.1f} MiB")]
+    answer = [(one.seconds_per_row(), "{:.3f} s"), (one.gibibytes(), "{:.1f} GiB")]
     return [
-        short(one.task),
-        one.entry.title(),
-        f"{mebibytes(cell)} MiB" if cell.adapter else "–",
-        f"{training:.0f} s" if training is not None else "–",
-        f"{seconds(cell)} s/row",
-        f"{gibibytes(cell)} GiB",
-        f"{cell.n_rows} ({cell.n_clusters})",
-        "; ".join(with_outcomes(cell, outcomes)) or "–",
+        ", ".join(text.format(value) for value, text in parts if value is not None) or "–" for parts in (train, answer)
     ]

@@ -1,19 +1,14 @@
-"""Methods compared: the same recipe over its seeds on the tasks it was trained on, beside the published comparison."""
+"""Methods compared: each recipe over its seeds on the tasks it was trained on, with the published comparison below."""
 
 from finbench.cells.key import Cell
-from finbench.leaderboard import published, stats
+from finbench.leaderboard import published
+from finbench.leaderboard.footnotes import Footnotes
 from finbench.leaderboard.markdown import SHOWN, markdown
-from finbench.leaderboard.plots import Bar, Bars, bars
-from finbench.leaderboard.table import CellTable, Entry, accuracy, short, task_order
-from finbench.leaderboard.training import (
-    augmented_by,
-    costs_of,
-    is_own_task,
-    recipe_without_seed,
-    student_of,
-    trained_parameters,
-)
-from finbench.leaderboard.view import View
+from finbench.leaderboard.pictures.bars import Bar, bars
+from finbench.leaderboard.scored import Scored
+from finbench.leaderboard.table import file_stem, short
+from finbench.leaderboard.training import augmented_by, is_own_task, student_of, trained_parameters
+from finbench.leaderboard.view import NOTHING, View
 
 METRICS = {
     "accuracy": "accuracy",
@@ -22,102 +17,90 @@ METRICS = {
     "f1_weighted": "F1",
 }
 BARS = 16  # of a task
-RecipeGroup = tuple[str, str, str, str, str]  # task, base, precision, method, recipe without its seed
+COLUMNS = (
+    "Each line is a recipe on the test rows of a task it was trained on: mean ± standard deviation over its *seeds*. "
+    "Precision, recall and F1 are weighted by class. *Parameters* is how many were trained, *training* seconds, "
+    "*adapter* its size in MiB; these are means. Hollow bars are what others reported for GPT-2 and FinBERT: shown, "
+    "not "
+    "ranked."
+)
 
 
 def page(view: View) -> dict[str, str]:
     """Return the page of methods and its pictures, by file name."""
-    pictures: dict[str, str] = {}
-
-    def section(number: int, found: CellTable) -> str:
-        table = _table(found)
-        if not table:
-            return ""
-        name = f"methods_{number}.svg"
-        pictures[name] = bars(_panels(by_recipe(found)), "accuracy on test rows")
-        return f"![accuracy of each method, mean and standard deviation over seeds]({name})\n\n{table}"
-
+    pictures, cells = dict[str, str](), list[Cell]()
+    found = {task: own for task in view.boards if (own := _own(view, task))}
+    for task, own in found.items():
+        pictures[f"methods_{file_stem(task)}.svg"] = _picture(task, own, view)
+        cells += [cell for one in own for cell in one.cells]
+    if not found:
+        return {
+            "methods.md": f"# Methods compared\n\n{'No adapter was scored on its task.' if view.boards else NOTHING}\n"
+        }
+    notes = Footnotes(cells)
+    lines = [one for own in found.values() for one in sorted(own, key=lambda one: one.line.order())]
+    said = _said(lines)
+    rows = [[*_line(one, notes), *(texts[n] or "–" for texts in said.values())] for n, one in enumerate(lines)]
+    columns = ["task", "entry", "trained by", "seeds", *METRICS.values(), "parameters", "training", "adapter", *said]
+    theirs = [
+        [short(task), name, method, "1", *(f"{value:.4f}" for value in values), *["–"] * (3 + len(said))]
+        for task in view.boards
+        for name, method, values in published.methods_of(short(task))
+    ]
+    below = [[f"*{published.HEADING}*", *[""] * (10 + len(said))], *theirs] if theirs else []
+    drawn = "\n\n".join(
+        f"![accuracy of each method on a task, over seeds; the table has the numbers]({name})" for name in pictures
+    )
     text = (
-        f"# Methods compared\n\n{view.named_sections(section)}\n\n"
-        "Adapters of one recipe that differ in their seed are one line: mean ± standard deviation over the seeds, on "
-        "the test rows of the tasks they were trained on. Precision, recall and F1 are weighted by class. Costs are "
-        "means. Hollow bars are what others reported for GPT-2 and FinBERT; they are shown, not ranked.\n\n"
-        f"## As published\n\n{published.reported_methods()}"
+        f"# Methods compared\n\n{markdown(columns, rows[:SHOWN], len(rows), below)}\n\n{COLUMNS}\n\n{notes.text()}\n\n"
+        f"{published.sources([short(task) for task in view.boards])}\n\n## Pictures\n\n{drawn}\n"
     )
     return {"methods.md": text, **pictures}
 
 
-def _panels(groups: dict[RecipeGroup, list[Cell]]) -> list[Bars]:
-    """Return a diagram for each task: our methods, best first, then the reported ones."""
-    panels = []
-    for task in sorted({group[0] for group in groups}, key=task_order):
-        ours = []
-        for group, cells in groups.items():
-            if group[0] == task:
-                spread = stats.over_seeds(sorted(accuracy(cell) for cell in cells))
-                taught = f", student of {teacher}" if (teacher := student_of(cells[0])) else ""
-            ours.append(Bar(f"{group[1]}, {group[3]}{taught}", spread.mean, spread.deviation, reported=False))
-        ours.sort(key=lambda bar: (-bar.value, bar.name))
-        theirs = [
-            Bar(f"{model} {method} (reported)", value, None, reported=True)
-            for model, method, value in published.accuracies_of_methods(short(task))
-        ]
-        panels.append(Bars(short(task), (*ours[:BARS], *theirs)))
-    return panels
+def _said(lines: list[Scored]) -> dict[str, list[str]]:
+    """Return the columns that are there where a line has something to say: its teacher, and rows made of others."""
+    firsts = [one.cells[0] for one in lines]
+    said = {"student of": [student_of(cell) for cell in firsts]}
+    for kind in sorted({kind for cell in firsts for kind in augmented_by(cell)}):
+        made = [augmented_by(cell).get(kind, 0) for cell in firsts]
+        said[f"rows by {kind}"] = [f"{number:,}" if number else "" for number in made]
+    return {title: texts for title, texts in said.items() if any(texts)}
 
 
-def _table(found: CellTable) -> str:
-    groups = by_recipe(found)
-    if not groups:
-        return ""
-    order = sorted(groups, key=lambda group: (task_order(group[0]), group[1:]))
-    columns = ["task", "base", "method", "seeds", *METRICS.values(), "trained parameters", "training s", "MiB"]
-    firsts = {group: cells[0] for group, cells in groups.items()}
-    kinds = sorted({kind for cell in firsts.values() for kind in augmented_by(cell)})
-    # columns that are there where a line has something to say
-    said = {"student of": {group: student_of(cell) for group, cell in firsts.items()}}
-    for kind in kinds:
-        made = {group: augmented_by(cell).get(kind, 0) for group, cell in firsts.items()}
-        said[f"rows by {kind}"] = {group: f"{number:,}" if number else "" for group, number in made.items()}
-    said = {title: cells for title, cells in said.items() if any(cells.values())}
-    lines = [
-        [*_line(group, groups[group]), *(cells[group] or "–" for cells in said.values())] for group in order[:SHOWN]
+def _own(view: View, task: str) -> list[Scored]:
+    """Return the lines that were trained on a task, under the first condition that each was scored in."""
+    found = [scores[task] for (line, _), scores in view.by_line.items() if task in scores and not line.is_base]
+    return sorted(
+        (one for one in found if is_own_task(one.cells[0])), key=lambda one: (-one.accuracy, one.line.order())
+    )
+
+
+def _picture(task: str, own: list[Scored], view: View) -> str:
+    """Return the bars of a task: ours, best first, then the reported ones."""
+    found = []
+    for one in own[:BARS]:
+        spread = one.spread()
+        capped = f" ({one.condition.heading()})" if one.condition.heading() else ""
+        taught = f", student of {teacher}" if (teacher := student_of(one.cells[0])) else ""
+        name = f"{one.line.method}: {one.line.entries[0].base}{taught}{capped}"
+        found.append(Bar(name, one.accuracy, spread.deviation if spread else None, one.line.family))
+    theirs = [
+        Bar(f"{method}: {model}", values[0], None, "") for model, method, values in published.methods_of(short(task))
     ]
-    return markdown([*columns, *said], lines, len(order))
+    return bars(f"{short(task)}: accuracy by method", [*found, *theirs], view.colours)
 
 
-def by_recipe(found: CellTable) -> dict[RecipeGroup, list[Cell]]:
-    """Return the cells of trained entries on their own tasks, by what they share but the seed."""
-    groups: dict[RecipeGroup, list[Cell]] = {}
-    for (entry, task), cell in found.items():
-        if is_own_task(cell):
-            groups.setdefault(_group(entry, task, cell), []).append(cell)
-    return groups
-
-
-def _group(entry: Entry, task: str, cell: Cell) -> RecipeGroup:
-    return task, entry.base, entry.precision, (cell.adapter or {})["method"], recipe_without_seed(cell)
-
-
-def _line(group: RecipeGroup, cells: list[Cell]) -> list[str]:
-    task, base, precision, method, _ = group
-    seconds = [took for cell in cells if (took := costs_of(cell).seconds) is not None]
-    trained = [number for cell in cells if (number := trained_parameters(cell)) is not None]
-    sizes = [size / 2**20 for cell in cells if (size := (cell.adapter or {})["size_bytes"]) is not None]
+def _line(one: Scored, notes: Footnotes) -> list[str]:
+    trained = [number for cell in one.cells if (number := trained_parameters(cell)) is not None]
+    seconds, size = one.training_seconds(), one.adapter_mebibytes()
     return [
-        short(task),
-        base + ("" if precision == "float32" else f" [{precision}]"),
-        method,
-        str(len(cells)),
-        *(_spread(cells, metric) for metric in METRICS),
+        f"{short(one.task)}{notes.mark(one.cells)}",
+        one.line.title,
+        one.line.method,
+        str(len(one.cells)),
+        *(str(one.spread(metric) or "–") for metric in METRICS),
         f"{trained[0]:,}" if trained else "–",
-        f"{stats.over_seeds(seconds).mean:.0f}" if seconds else "–",
-        f"{stats.over_seeds(sizes).mean:.2f}" if sizes else "–",
+        f"{seconds:.0f}" if seconds is not None else "–",
+        f"{size:.2f}" if size is not None else "–",
     ]
-
-
-def _spread(cells: list[Cell], metric: str) -> str:
-    values = [
-        cell.metrics[metric].value for cell in sorted(cells, key=lambda one: one.key.digest()) if metric in cell.metrics
-    ]
-    return str(stats.over_seeds(values)) if values else "–"

@@ -1,55 +1,58 @@
 """Pairs of entries on the same rows, by accuracy and by weighted F1: adapter with base, the best with its rivals."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from finbench.cells.key import Cell
+from finbench.leaderboard import pooled
 from finbench.leaderboard.chosen import holm
 from finbench.leaderboard.exact import Comparison
-from finbench.leaderboard.gains import Gain, pairs_among, shown_gain
+from finbench.leaderboard.gains import RIVALS, Gain, pairs_among, shown_gain
 from finbench.leaderboard.markdown import markdown
 from finbench.leaderboard.paired import Outcomes
-from finbench.leaderboard.table import Entry
+from finbench.leaderboard.scored import Scored
+from finbench.leaderboard.seeds import Line
 
-Pair = tuple[Entry, Entry]
+Side = tuple[str, Sequence[Cell]]  # an entry's title and its cells
+Pair = tuple[Side, Side]
 Tested = Comparison | str
-Test = Callable[[Cell, Cell], Tested]
+Test = Callable[[Outcomes, Sequence[Cell], Sequence[Cell]], Tested]
 
 
-def pairs_of(top: Mapping[Entry, Cell], ranked: Mapping[Entry, Cell]) -> list[Pair]:
-    """Return who is tested against whom: each of the top against its bare base, and the best against the others."""
-    bases = [(entry, bare) for entry in top if entry.adapter and (bare := entry.bare()) in ranked]
-    best, *others = top
-    return bases + [(best, other) for other in others if (best, other) not in bases]
-
-
-def section(
-    top: Mapping[Entry, Cell], ranked: Mapping[Entry, Cell], gains: Mapping[Entry, Gain], outcomes: Outcomes
-) -> str:
+def section(ranked: Sequence[Scored], gains: Mapping[Line, Gain], outcomes: Outcomes) -> str:
     """Return the table of pairs, "" where there is none to make.
 
-    Gains are corrected for all adapters whose base was scored, rivals for all pairs of entries: the pairs that are
-    shown were chosen from these.
+    Each of the RIVALS best is tested against its bare base, and the best against the others. Gains are corrected for
+    all adapters whose base was scored, rivals for all pairs of entries: those that are shown were chosen from these.
     """
-    pairs = pairs_of(top, ranked)
-    if not pairs:
+    best, *others = ranked[:RIVALS]
+    adapters = [one for one in (best, *others) if one.bare is not None]
+    own: list[Pair] = [(_side(one), (_base(one), [one.bare])) for one in adapters if one.bare is not None]
+    rivals: list[Pair] = [(_side(best), _side(other)) for other in others if other.line.title != _base(best)]
+    if not own and not rivals:
         return ""
-    own = [pair for pair in pairs if pair[1] == pair[0].bare()]
-    rivals = [pair for pair in pairs if pair not in own]
-    of_gains = next((gains[entry].of for entry, _ in own), 1)
+    of_gains = next((gains[one.line].of for one in adapters), 1)
 
     def tested(of: list[Pair], test: Test) -> list[Tested]:
-        return [test(ranked[other], ranked[entry]) for entry, other in of]
+        return [test(outcomes, other[1], one[1]) for one, other in of]
 
     of_rivals = pairs_among(len(ranked))
-    accuracy = [gains[entry].test for entry, _ in own] + (others := tested(rivals, outcomes.accuracy))
-    shown = [shown_gain(gains[entry].test, gains[entry].p_value, of_gains) for entry, _ in own]
-    titles, columns = [f"accuracy, {_method(accuracy)}"], [shown + _shown(others, of_rivals)]
-    if next(iter(top.values())).confusion:
-        of_f1 = tested(own, outcomes.f1), tested(rivals, outcomes.f1)
+    accuracy = [gains[one.line].test for one in adapters] + (beside := tested(rivals, pooled.accuracy))
+    shown = [shown_gain(gains[one.line].test, gains[one.line].p_value, of_gains) for one in adapters]
+    titles, columns = [f"accuracy, {_method(accuracy)}"], [shown + _shown(beside, of_rivals)]
+    if best.cells[0].confusion:
+        of_f1 = tested(own, pooled.f1), tested(rivals, pooled.f1)
         titles.append(f"weighted F1, {_method(of_f1[0] + of_f1[1])}")
         columns.append(_shown(of_f1[0], of_gains) + _shown(of_f1[1], of_rivals))
-    rows = [[one.title(), other.title(), *found] for (one, other), *found in zip(own + rivals, *columns, strict=True)]
-    return f"### Compared on the same rows\n\n{markdown(['entry', 'against', *titles], rows)}"
+    rows = [[one[0], other[0], *found] for (one, other), *found in zip(own + rivals, *columns, strict=True)]
+    return markdown(["entry", "against", *titles], rows)
+
+
+def _side(one: Scored) -> Side:
+    return one.line.title, one.cells
+
+
+def _base(one: Scored) -> str:
+    return one.line.entries[0].bare().title()
 
 
 def _shown(column: list[Tested], of: int) -> list[str]:
@@ -59,5 +62,6 @@ def _shown(column: list[Tested], of: int) -> list[str]:
 
 
 def _method(column: list[Tested]) -> str:
-    """Return the name of the test, the same for all pairs: rows repeat in all of them or in none."""
-    return next((test.method for test in column if isinstance(test, Comparison)), "no test")
+    """Return the names of the tests: one where all entries have one seed, since rows repeat in all or in none."""
+    names = dict.fromkeys(test.method for test in column if isinstance(test, Comparison))
+    return " or ".join(names) or "no test"

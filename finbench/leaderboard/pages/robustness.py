@@ -67,9 +67,10 @@ def page(view: View) -> str:
         return f"# Robustness\n\n{NOTHING}"
     parts = []
     for condition, tasks in losses.items():
-        heading = escaped(condition.heading())
-        parts += [f"> **{heading}.**"] if heading else []
-        parts += [f"## {short(task)}\n\n{_section(tasks[task])}" for task in sorted(tasks, key=task_order)]
+        apart = f"{escaped(condition.heading())}.\n\n" if condition.heading() else ""
+        parts += [
+            f"## {escaped(short(task))}\n\n{apart}{_section(tasks[task])}" for task in sorted(tasks, key=task_order)
+        ]
     if alone:
         parts.append(
             f"{alone} perturbed results stand alone: the same weights have no score on the same unchanged rows, so no "
