@@ -124,7 +124,7 @@ def _dataset(asks: Asks, hub_name: str) -> Dataset:
 
 
 def _formulas(name: str, hub_name: str) -> Dataset:
-    files = {split: f"{hub_name}_{split}.csv" for split in SPLITS}
+    files: dict[str, str] = {split: f"{hub_name}_{split}.csv" for split in SPLITS}
     return Dataset(
         name=name,
         labels=(),

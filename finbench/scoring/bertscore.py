@@ -4,6 +4,7 @@ The folder is the task's `bertscore`, else the environment variable FINBENCH_BER
 """
 
 import hashlib
+import importlib
 import importlib.util
 import json
 import os
@@ -63,14 +64,12 @@ def _hash(folder: Path) -> str:
 @lru_cache(maxsize=1)
 def _scorer(folder: str) -> Any:
     """Return the package's scorer, with the layer that it chose for a published model of that name, else the last."""
-    from bert_score import BERTScorer
-    from bert_score.utils import model2layers
-
+    package = importlib.import_module("bert_score")
     config = json.loads((Path(folder) / "config.json").read_text())
-    known = {name.rpartition("/")[2].casefold(): layers for name, layers in model2layers.items()}
+    known = {name.rpartition("/")[2].casefold(): layers for name, layers in package.utils.model2layers.items()}
     last = int(config.get("num_hidden_layers") or config.get("n_layers") or config.get("num_layers"))
     layers = min(last, known.get(Path(folder).name.casefold(), last))
-    scorer = BERTScorer(model_type=folder, num_layers=layers, use_fast_tokenizer=True)
+    scorer = package.BERTScorer(model_type=folder, num_layers=layers, use_fast_tokenizer=True)
     longest = int(config.get("max_position_embeddings") or 512)
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, longest)
     return scorer

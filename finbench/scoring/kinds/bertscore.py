@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from finbench.records import Outcome
 from finbench.scoring.bertscore import f1
-from finbench.scoring.kinds import text
 from finbench.scoring.kinds.kind import Doc, Kind, settings_of
+from finbench.scoring.kinds.text import KIND as TEXT
 
 
-def read_text(doc: Doc, results: Sequence[str]) -> Outcome:
+def read_meaning(doc: Doc, results: Sequence[str]) -> Outcome:
     """Return the answer's words, and how near it is to the right one; an answer without a word is worth nothing."""
-    plain = text.read_text(doc, results)
+    plain = TEXT.read(doc, results)
     near = f1(doc["answer"], str(results[0]).strip(), settings_of(doc)) if plain.prediction else 0.0
     return Outcome(plain.row_id, plain.cluster, plain.gold, plain.prediction, (near, *plain.scores))
 
@@ -21,11 +21,11 @@ def read_text(doc: Doc, results: Sequence[str]) -> Outcome:
 KIND = Kind(
     name="bertscore",
     output_type="generate_until",
-    read=read_text,
-    measures=("bertscore", *text.KIND.measures),
+    read=read_meaning,
+    measures=("bertscore", *TEXT.measures),
     primary="bertscore",
     settings=("bertscore",),
-    asks=text.KIND.asks,
-    gold=text.KIND.gold,
-    answer=text.KIND.answer,
+    asks=TEXT.asks,
+    gold=TEXT.gold,
+    answer=TEXT.answer,
 )

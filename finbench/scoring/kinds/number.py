@@ -7,7 +7,8 @@ from typing import Any
 from finbench.records import Outcome
 from finbench.scoring.folding import first_line, unmarked
 from finbench.scoring.kinds.kind import Doc, Kind, settings_of
-from finbench.scoring.numbers import Percent, Point, number_in, number_of
+from finbench.scoring.number_line import Point
+from finbench.scoring.numbers import Percent, number_in, number_of
 
 TOLERANCES = ("relative_tolerance", "absolute_tolerance")
 
