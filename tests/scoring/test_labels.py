@@ -36,6 +36,7 @@ DENIED = [
 PLAIN = [
     "negative", "Negative.", "NEGATIVE!", "**negative**", "__negative__", "_negative_", "`negative`",
     "***Negative***", "**neg**ative", "> negative",
+    "negative (bearish)", "bearish, i.e. negative", "negative, negative", "Negative = bearish", "negative (-1)",
     "- negative", "# Negative", "“negative”", "«negative»", "<b>negative</b>", "\\boxed{negative}", "negative</s>",
     "```\nnegative\n```",
     "ｎｅｇａｔｉｖｅ", "neg\u200bative", "neg\u00adative", "\ufeffnegative", "\u200b\nnegative", "𝐧𝐞𝐠𝐚𝐭𝐢𝐯𝐞",
