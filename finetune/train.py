@@ -198,7 +198,7 @@ def _share(model: Any, recipe: Recipe, examples: Sequence[Example]) -> tuple[Sha
         return "", not_packed, reason
     install(model)
     if base_of(model).device.type == "cpu":
-        logger.warning("training pads rows beside one another, about twice slower than packed: %s", not_packed)
+        logger.warning("training pads rows beside one another, slower than packed: %s", not_packed)
     return "padded", not_packed, ""
 
 

@@ -84,7 +84,7 @@ class TreeMask(torch.Tensor):
     def __new__(cls: Any, ends: Sequence[int], kept: int, blocks: Sequence[Block], device: torch.device) -> "TreeMask":
         """Return a tensor that has a shape and no memory."""
         shape = (1, 1, len(ends), kept + len(ends))
-        made: TreeMask = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=torch.bool, device=device)  # type: ignore[attr-defined]
+        made: TreeMask = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=torch.bool, device=device)
         return made
 
     def __init__(self, ends: Sequence[int], kept: int, blocks: Sequence[Block], device: torch.device) -> None:
@@ -120,9 +120,10 @@ class TreeMask(torch.Tensor):
         """Return what the tokens attend to (1, heads, T, d), of keys and values (1, heads, kept + T, d)."""
         TreeMask.cuts += 1
         del settings["attn_mask"]
-        states = (query, key, value)
+        wide = torch.promote_types(torch.promote_types(query.dtype, key.dtype), value.dtype)
+        states = (query.to(wide), key.to(wide), value.to(wide))  # mixed precision leaves them apart
         if torch.is_grad_enabled() and any(one.requires_grad for one in states) and not settings.get("dropout_p"):
-            found: torch.Tensor = _Forgetting.apply(self, settings, *states)  # type: ignore[no-untyped-call]
+            found: torch.Tensor = _Forgetting.apply(self, settings, *states)
             return found
         return self.attended(*states, **settings)
 
@@ -134,11 +135,12 @@ class TreeMask(torch.Tensor):
         queries = query.split(own, dim=2)
         keys, values = key.split([*before, *own], dim=2), value.split([*before, *own], dim=2)
         attended = []
-        for number, (block, mask) in enumerate(zip(self._blocks, self._of(query.dtype), strict=True)):
-            met = [*range(len(before)), *(len(before) + one for one in (*block.above, number))]
-            seen = (torch.cat([part[one] for one in met], dim=2) for part in (keys, values))
-            found = scaled_dot_product_attention(queries[number], *seen, attn_mask=mask, **settings)
-            attended.append(found.transpose(1, 2))
+        with torch.autocast("cpu", enabled=False):  # in half precision it is no faster here, and copies take time
+            for number, (block, mask) in enumerate(zip(self._blocks, self._of(query.dtype), strict=True)):
+                met = [*range(len(before)), *(len(before) + one for one in (*block.above, number))]
+                seen = (torch.cat([part[one] for one in met], dim=2) for part in (keys, values))
+                found = scaled_dot_product_attention(queries[number], *seen, attn_mask=mask, **settings)
+                attended.append(found.transpose(1, 2))
         return torch.cat(attended, dim=1).transpose(1, 2)  # laid out as the model reads it next
 
     def _of(self, dtype: torch.dtype) -> list[torch.Tensor]:
@@ -158,11 +160,11 @@ class TreeMask(torch.Tensor):
 class _Forgetting(torch.autograd.Function):
     """Attention in blocks that keeps nothing for the way back but what it was given: blocks are attended once more.
 
-    Each block's copies of what is above it would be a quarter of all that a training step of a narrow model keeps.
+    Each block's copies of what is above it would be a quarter of all that a training step of a narrow model keeps. The
+    way back is in float32: in bfloat16, PyTorch's kernel for it takes two to four times as long on a processor.
     """
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu")
     def forward(ctx: Any, mask: TreeMask, settings: dict[str, Any], *states: torch.Tensor) -> torch.Tensor:
         """Return what `mask` has of queries, keys and values."""
         ctx.mask, ctx.settings = mask, settings
@@ -170,15 +172,17 @@ class _Forgetting(torch.autograd.Function):
         return mask.attended(*states, **settings)
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of queries, keys and values."""
-        states = [
-            state.detach().requires_grad_(needed)
-            for state, needed in zip(ctx.saved_tensors, ctx.needs_input_grad[2:], strict=True)
-        ]
-        wanted = [state for state in states if state.requires_grad]
+        given, needed = ctx.saved_tensors, ctx.needs_input_grad[2:]
+        wide = torch.promote_types(given[0].dtype, torch.float32)
+        states = [state.detach().to(wide).requires_grad_(need) for state, need in zip(given, needed, strict=True)]
         with torch.enable_grad():
             found = ctx.mask.attended(*states, **ctx.settings)
-        grown = iter(torch.autograd.grad(found, wanted, gradient))
-        return (None, None, *(next(grown) if state.requires_grad else None for state in states))
+        wanted = [state for state in states if state.requires_grad]
+        grown = iter(torch.autograd.grad(found, wanted, gradient.to(wide)))
+        return (
+            None,
+            None,
+            *(next(grown).to(one.dtype) if need else None for one, need in zip(given, needed, strict=True)),
+        )

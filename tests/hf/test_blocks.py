@@ -147,6 +147,22 @@ def test_attention_keeps_what_it_was_given_and_nothing_else() -> None:
         assert 3 * states[0].nbytes <= sum(kept.values()) <= most * states[0].nbytes
 
 
+def test_mixed_precision_costs_no_more_than_its_rounding() -> None:
+    tree = two_tasks()
+    mask = TreeMask(tree.ends, 0, cut(tree.ends, 0), torch.device("cpu"))
+    torch.manual_seed(0)
+    states = [torch.randn(1, 2, len(tree.tokens), 8, requires_grad=True) for _ in range(3)]
+    attend = torch.nn.functional.scaled_dot_product_attention
+    expected = torch.autograd.grad(attend(*states, attn_mask=mask).sum(), states)
+    halves = [state.detach().bfloat16().requires_grad_() for state in states]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert attend(*halves[:2], states[2], attn_mask=mask).dtype == torch.float32
+        found = attend(*halves, attn_mask=mask)
+    assert found.dtype == torch.bfloat16
+    for ours, exact in zip(torch.autograd.grad(found.float().sum(), halves), expected, strict=True):
+        assert ours.dtype == torch.bfloat16 and (ours - exact).norm() < 0.02 * exact.norm()
+
+
 def test_whatever_else_is_done_with_a_mask_is_done_with_the_dense_one() -> None:
     tree = two_tasks()
     expected = dense(tree.ends, 3, torch.device("cpu"))[None, None]
