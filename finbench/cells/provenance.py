@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 
 from finbench.paths import PACKAGE
 
+# An absolute path among the values of a setting: {base: "/models/a b", bits: 4}
+WITHIN = re.compile(r"""(?<=")/[^"]+|(?<=')/[^']+|(?<=[\s:,\[{])/[^\s,\]}"']+""")
 PACKAGES = ("finbench", "lm-eval", "transformers", "peft", "torch", "accelerate", "datasets", "bitsandbytes", "vllm")
 
 
@@ -91,6 +94,8 @@ def _setting(word: str) -> tuple[str, str, str]:
 
 
 def _seen_from_here(word: str) -> str:
+    if word.startswith(("{", "[")):
+        return WITHIN.sub(lambda found: _seen_from_here(found[0]), word)
     path = Path(word)
     if not path.is_absolute():
         return word

@@ -288,7 +288,8 @@ def test_unlabelled_texts_are_labelled_and_leaks_are_counted(
         csv.writer(file).writerows([["id", "text"], *([str(n), text] for n, text in enumerate(texts))])
     folder = tmp_path / "student"
     command = ["finetune", str(tmp_path / "student.yaml"), "limit=16", f"unlabelled={tmp_path / 'more.csv'}"]
-    assert main([*command, "sampling=over", "--output", str(folder)]) == 0
+    teacher = f"teacher={{base: '{llama_teacher[0]}', adapter: {llama_teacher[1]}, bits: null}}"
+    assert main([*command, teacher, "sampling=over", "--output", str(folder)]) == 0
     record = json.loads((folder / "finbench.json").read_text())
     counts = record["unlabelled"]["rows"]["fin_fpb"]
     assert counts["read"] == len(texts) and counts["trained_on"] == counts["kept"] == len(held_out) + 1
@@ -302,7 +303,10 @@ def test_unlabelled_texts_are_labelled_and_leaks_are_counted(
     assert "taught by teacher" in said and f"more.csv, fin_fpb: {len(held_out) + 1} of {len(texts)} rows" in said
     card = (folder / "README.md").read_text()
     assert "student of teacher" in card and "of more.csv labelled by the teacher" in card
-    assert record["teacher"]["adapter"]["sha256"][:12] in card and str(tmp_path) not in card
+    assert record["teacher"]["adapter"]["sha256"][:12] in card
+    assert not any(str(place) in card for place in (tmp_path, *llama_teacher)), (
+        "the card names a folder of this machine"
+    )
     sure = read_recipe(tmp_path / "student.yaml", [*command[2:], "teacher_confidence=0.999"])
     with pytest.raises(FinbenchError, match="leaves no unlabelled row"):
         gather(tasks, sure)
