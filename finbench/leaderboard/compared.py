@@ -14,6 +14,7 @@ import numpy as np
 
 from finbench.cells.key import Cell
 from finbench.leaderboard.paired import Rows
+from finbench.leaderboard.primary import ACCURACY, name_of
 from finbench.leaderboard.table import Entry, accuracy
 from finbench.leaderboard.view import View
 
@@ -40,11 +41,15 @@ class RowSet:
 
 
 def sets_of(view: View) -> dict[str, list[RowSet]]:
-    """Return the sets of rows by task, of as many cells as a page can carry: bare bases and the most accurate."""
+    """Return the sets of rows by task, of as many cells as a page can carry: bare bases and the most accurate.
+
+    Tasks that another metric than accuracy ranks have none: their answers are not right or wrong.
+    """
     cells: dict[str, list[tuple[Entry, Cell]]] = {}
     for found in view.found.values():
         for (entry, task), cell in found.items():
-            cells.setdefault(task, []).append((entry, cell))
+            if name_of(cell) == ACCURACY:
+                cells.setdefault(task, []).append((entry, cell))
     return {task: _sets(view, _first(of_task)) for task, of_task in cells.items()}
 
 

@@ -10,6 +10,7 @@ from finbench.leaderboard import compared, published
 from finbench.leaderboard.disturbed import mark
 from finbench.leaderboard.pages import robustness
 from finbench.leaderboard.paired import accuracy_interval
+from finbench.leaderboard.primary import ACCURACY, name_of, title_of
 from finbench.leaderboard.seeds import lines_of
 from finbench.leaderboard.table import Condition, Entry, accuracy, short, task_order
 from finbench.leaderboard.training import record_of
@@ -91,7 +92,7 @@ def _line(entry: Entry, cell: Cell, remarks: list[str], texts: Numbered, carried
         "task": short(cell.key.task),
         "entry": entry.title(),
         "method": cell.adapter["method"] if cell.adapter else "base",
-        "accuracy": round(cell.metrics["accuracy"].value, 4),
+        "accuracy": round(accuracy(cell), 4),
         "low": round(interval.low, 4),
         "high": round(interval.high, 4),
         "f1": round(f1.value, 4) if f1 else None,
@@ -153,6 +154,8 @@ def _proof(cell: Cell, texts: Numbered) -> dict[str, int]:
         "beside it": _load(cell),
         "seal": _seal(cell),
     }
+    if name_of(cell) != ACCURACY:
+        proof["ranked by"] = f"{title_of(cell)}, which stands where others have their accuracy"
     if key.perturbed:
         proof["texts perturbed"] = key.perturb
     if cell.adapter:
