@@ -28,7 +28,7 @@ function choose(line) {
   byId("comparison").open = true;
   drawPair();
   draw();
-  if (chosen.first && chosen.second) byId("comparison").scrollIntoView({ block: "nearest" });
+  if (chosen.first && chosen.second) byId("comparison").scrollIntoView({ block: "start" });
 }
 
 function options(list, values, now) {
@@ -130,6 +130,9 @@ function drawResult(set, { rows, times, test }, say) {
   fill();
   const box = element("div", undefined, "wide"), form = element("form");
   box.append(table);
+  box.tabIndex = 0; // it scrolls, with the keyboard too
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", "Rows");
   form.append(label);
   byId("compared").replaceChildren(form, box, more);
 }
