@@ -47,7 +47,10 @@ def _scoring(view: View) -> str:
         if one is None:
             return "–"
         seconds, memory = one.seconds_per_row(), one.gibibytes()
-        parts = [f"{seconds:.4f}{one.scoring_mark()} s" if seconds is not None else "–", f"{memory:.2f} GiB" if memory is not None else "–"]
+        parts = [
+            f"{seconds:.4f}{one.scoring_mark()} s" if seconds is not None else "–",
+            f"{memory:.2f} GiB" if memory is not None else "–",
+        ]
         return ", ".join(parts) + notes.mark(one.cells, but)
 
     tasks = list(view.boards)
