@@ -36,9 +36,9 @@ def added(earlier: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, A
         parts = (earlier or {}).get(name), record.get(name)
         total[name] = None if None in parts else _together(name, *parts)
     if earlier and "load" in record:
-        loads = earlier.get("load"), record["load"]
+        loads = [one for one in (earlier.get("load"), record["load"]) if one]
         seconds = [earlier["elapsed_seconds"], record["elapsed_seconds"]]
-        total["load"] = None if None in loads else together(loads, seconds)
+        total["load"] = together(loads, seconds) if len(loads) == len(seconds) else None
     return total | {"seconds_before": None if earlier is None else earlier.get("elapsed_seconds", 0.0)}
 
 
