@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finbench.documents import read_json
+from finbench.runs.beside import together
 
 FILE = "finbench.spent.json"
 SUMS = ("elapsed_seconds", "gpu_hours", "gpu_energy_joules", "samples")
@@ -34,6 +35,10 @@ def added(earlier: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, A
     for name in (*SUMS, *PEAKS, *PEAKS_BY_DEVICE) if earlier else ():
         parts = (earlier or {}).get(name), record.get(name)
         total[name] = None if None in parts else _together(name, *parts)
+    if earlier and "load" in record:
+        loads = [one for one in (earlier.get("load"), record["load"]) if one]
+        seconds = [earlier["elapsed_seconds"], record["elapsed_seconds"]]
+        total["load"] = together(loads, seconds) if len(loads) == len(seconds) else None
     return total | {"seconds_before": None if earlier is None else earlier.get("elapsed_seconds", 0.0)}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from finbench.data.perturb import NONE
 from finbench.records import Metric
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # Enters every key; raised when a change of ours alters the numbers of an unchanged model on unchanged rows.
 ENGINE_VERSION = 1
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True)  # as `json.dumps`, which makes one at every call
@@ -124,6 +124,7 @@ class Cell:
     weights_sha256: str = ""
     kind: str = "choice"
     labels: Sequence[str] = ()
+    load: Mapping[str, Any] | None = None
     sequence: int = field(default=0, compare=False)
     seal: Mapping[str, str | None] | None = field(default=None, compare=False)
     schema_version: int = field(default=SCHEMA_VERSION)

@@ -7,6 +7,7 @@ from typing import Any
 from finbench.cells.key import Cell
 from finbench.cells.order import in_future
 from finbench.documents import read_yaml
+from finbench.leaderboard.disturbed import remarks
 from finbench.leaderboard.paired import Outcomes, accuracy_interval, constant_answer
 from finbench.leaderboard.training import record_of, sources_of_training
 
@@ -45,6 +46,7 @@ def flags(cell: Cell) -> list[str]:
         found.append(f"{cell.n_rows} rows are {cell.n_clusters} different ones")
     if reason := cell.flags.get("not_shared"):
         found.append(f"scored without shared prefixes, so its seconds are those of hf: {reason}")
+    found += remarks(cell)
     if cell.flags.get("trust_remote_code"):
         found.append("the base's own code was allowed to run")
     if cell.key.engine.partition("/")[0] == "hf":

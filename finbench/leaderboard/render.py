@@ -1,12 +1,15 @@
 """Cells to pages: the same cells always give the same bytes."""
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from finbench.cells.key import slug
 from finbench.cells.store import Cells
+from finbench.leaderboard.compared import START
 from finbench.leaderboard.html import html_page
 from finbench.leaderboard.pages import (
     audit,
@@ -35,7 +38,7 @@ PICTURED = {  # pages that bring pictures
 }
 OLD_PICTURE = 'font-family="sans-serif" font-size="11">'  # what pictures of earlier versions open with
 # Pages and pictures that are there only while there are cells for them; the last were those of earlier versions.
-OF_CELLS = ("task_*.md", "cost_*.svg", "gains_*.svg", "methods_*.svg", "transfer.svg", "pareto_*.svg")
+OF_CELLS = ("task_*.md", "outcomes_*.js", "cost_*.svg", "gains_*.svg", "methods_*.svg", "transfer.svg", "pareto_*.svg")
 
 PAGES: Mapping[str, tuple[str, Callable[[View], str]]] = {
     "accuracy.md": ("accuracy", scores.accuracy_page),
@@ -61,7 +64,7 @@ def render(cells: Cells, folder: Path) -> dict[str, str]:
         **transfer.page(view),
         **pareto.page(view),
         **{name: text for one in tasks for name, text in task.page(view, one, _task_file(one)).items()},
-        "index.html": html_page(view),
+        **html_page(view, {name: _outcomes_file(name) for name in tasks}),
     }
     return {name: _finished(name, text) for name, text in boards.items()}
 
@@ -81,6 +84,10 @@ def _with_way_back(text: str) -> str:
 
 def _task_file(name: str) -> str:
     return f"task_{file_stem(name)}.md"
+
+
+def _outcomes_file(name: str) -> str:
+    return f"outcomes_{file_stem(name)}.js"
 
 
 def write(pages: dict[str, str], output: Path) -> None:
@@ -109,6 +116,10 @@ def _has_own_name(path: Path) -> bool:
     if path.suffix == ".svg":
         old = re.fullmatch(r"(pareto|methods)_[0-9]+", path.stem) is not None
         return old or (_text_of(path) or "").startswith(f'{OPENING} id="{path.stem}"')
+    if path.suffix == ".js":
+        with suppress(ValueError):
+            return path.name == _outcomes_file(json.loads((_text_of(path) or "")[len(START) :].partition(",\n")[0]))
+        return False
     title, name = (_text_of(path) or "").partition("\n")[0].removeprefix("# "), path.stem.removeprefix("task_")
     return name == title or re.fullmatch(rf"{re.escape(slug(title))}-[0-9a-f]{{8}}", name) is not None
 
@@ -125,6 +136,8 @@ def _is_ours(path: Path) -> bool:
     text = _text_of(path) or ""
     if path.suffix == ".svg":
         return text.startswith(OPENING) or (text.startswith("<svg ") and OLD_PICTURE in text.partition("\n")[0])
+    if path.suffix == ".js":
+        return text.startswith(START)
     if path.suffix == ".html":
         return "<title>finbench leaderboards</title>" in text
     return text.split("\n\n")[1:2] == [WAY_BACK] or (text.startswith(f"{front.TITLE}\n") and "(accuracy.md)" in text)

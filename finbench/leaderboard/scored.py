@@ -6,11 +6,12 @@ from functools import cached_property
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import stats
+from finbench.leaderboard.disturbed import mark
 from finbench.leaderboard.paired import accuracy_interval, effective_rows
 from finbench.leaderboard.primary import ACCURACY, metric_of, name_of
 from finbench.leaderboard.seeds import Line
 from finbench.leaderboard.table import CellTable, Condition, Entry, accuracy, needs_head, task_order
-from finbench.leaderboard.training import costs_of
+from finbench.leaderboard.training import costs_of, load_of_training
 
 Boards = Mapping[str, Mapping[Condition, "list[Scored]"]]
 
@@ -67,6 +68,14 @@ class Scored:
     def seconds_per_row(self) -> float | None:
         """Return the mean seconds per row of scoring."""
         return mean_of([cell.seconds_per_row for cell in self.cells])
+
+    def scoring_mark(self) -> str:
+        """Return the mark of seconds that were taken beside other work, "" for none."""
+        return max(mark(cell.load) for cell in self.cells)
+
+    def training_mark(self) -> str:
+        """Return the same of the trainings' seconds."""
+        return max(mark(load_of_training(cell)) for cell in self.cells)
 
     def gibibytes(self) -> float | None:
         """Return the mean peak memory of scoring."""

@@ -63,6 +63,11 @@ def costs_of(cell: Cell) -> Costs:
     )
 
 
+def load_of_training(cell: Cell) -> Mapping[str, Any]:
+    """Return what ran beside the training behind the cell, empty where its record does not say."""
+    return _part(_part(record_of(cell), "resources"), "load")
+
+
 def trained_parameters(cell: Cell) -> int | None:
     """Return how many parameters were trained, None where the record does not say."""
     number = _number(_part(record_of(cell), "parameters").get("trainable"))

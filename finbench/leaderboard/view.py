@@ -7,6 +7,7 @@ from pathlib import Path
 
 from finbench.cells.key import Cell
 from finbench.cells.store import Cells
+from finbench.leaderboard.disturbed import unknown
 from finbench.leaderboard.flags import flags
 from finbench.leaderboard.gains import Gain, gains_of
 from finbench.leaderboard.markdown import escaped
@@ -94,6 +95,7 @@ class View:
             lines.append(f"- {remark}: {'; '.join(names[:NAMED])}{more}")
         if len(remarked) > REMARKS:
             more_remarks = [f"- {len(remarked) - REMARKS} more remarks: [index.html](index.html)"]
+        lines += [f"- {untold}"] if (untold := unknown(cells.results)) else []
         if days := sorted({cell.created[:10] for cell in cells.results}):
             lines.append(f"- scored: {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else ""))
         lines += [f"- failed: {one.key.title()}: {one.error}" for one in cells.failures]

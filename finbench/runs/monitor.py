@@ -1,4 +1,4 @@
-"""Measures what a piece of work costs: seconds, processor, memory, and a GPU's memory, use and energy.
+"""Measures what a piece of work costs: seconds, processor, memory, a GPU's memory, use and energy, and what ran beside.
 
 One monitor serves training and scoring: `with Monitor() as monitor: ...; monitor.record()`.
 """
@@ -12,14 +12,24 @@ from typing import Any
 
 import psutil
 
+from finbench.runs.beside import Beside, together
+
 INTERVAL_SECONDS = 0.5
 
 
 class Monitor:
-    """Samples this process in a thread while the `with` block runs; without `devices`, on all GPUs that it sees."""
+    """Samples this process in a thread while the `with` block runs; without `devices`, on all GPUs that it sees.
 
-    def __init__(self, interval_seconds: float = INTERVAL_SECONDS, devices: Sequence[int] | None = None) -> None:
+    With `among`, it is one of several processes that work together and that its parent started: what those do is not
+    beside this work.
+    """
+
+    def __init__(
+        self, interval_seconds: float = INTERVAL_SECONDS, devices: Sequence[int] | None = None, among: bool = False
+    ) -> None:
         self._interval = interval_seconds
+        # whose parent is the first process of all was left behind by the one that started it
+        self._root = os.getppid() if (among or "LOCAL_RANK" in os.environ) and os.getppid() > 1 else os.getpid()
         self._devices = _devices() if devices is None else list(devices)
         self._stop = threading.Event()
         self._cpu: list[float] = []
@@ -33,6 +43,7 @@ class Monitor:
         self._process.cpu_percent()
         _reset_peaks(self._devices)
         self._energy = _energy_millijoules(self._devices)
+        self._beside = Beside(self._root)
         self._start = time.perf_counter()
         self._sample()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -43,6 +54,7 @@ class Monitor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._elapsed = time.perf_counter() - self._start
+        self._load = self._beside.record(self._elapsed)
         self._stop.set()
         self._thread.join()
         self._sample()
@@ -57,6 +69,7 @@ class Monitor:
             self._sample()
 
     def _sample(self) -> None:
+        self._beside.sample()
         self._cpu.append(self._process.cpu_percent())
         self._resident.append(self._process.memory_info().rss)
         use = _utilisation(self._devices)
@@ -66,7 +79,8 @@ class Monitor:
     def record(self) -> dict[str, Any]:
         """Return what was measured, up to now while work runs; units in the names, None where this machine cannot tell.
 
-        `cpu_percent_*` is of one core, so two busy cores are 200. `gpu_hours` is seconds x devices / 3600.
+        `cpu_percent_*` is of one core, so two busy cores are 200. `gpu_hours` is seconds x devices / 3600. `load` is
+        what ran beside this work (`Beside`).
         """
         cpu = self._cpu[1:] or self._cpu
         allocated, reserved = _peaks(self._devices)
@@ -84,6 +98,7 @@ class Monitor:
             "devices": len(self._devices),
             "gpu_hours": elapsed * len(self._devices) / 3600 if self._devices else None,
             "samples": len(self._resident),
+            "load": self._load if ended else self._beside.record(elapsed),
         }
 
 
@@ -99,6 +114,8 @@ def merge(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         values = [record[name] for record in records]
         if any(value is None for value in values):
             merged[name] = None
+        elif name == "load":
+            merged[name] = together(values)
         elif isinstance(values[0], list):
             merged[name] = [peak for value in values for peak in value]
         else:

@@ -37,7 +37,8 @@ def cell_from(planned: PlannedCell, base: Base, without_head: bool, matrix: Matr
     outcomes, labels, kind = measured.outcomes, planned.task.labels, planned.task.kind
     metrics = summarise(outcomes, labels, kind)
     classes = labels if kind_called(kind).classes else ()
-    elapsed = float(measured.resources["elapsed_seconds"])
+    resources = dict(measured.resources)
+    elapsed, load = float(resources["elapsed_seconds"]), resources.pop("load", None)
     return Cell(
         key=planned.key,
         created=provenance.now(),
@@ -57,8 +58,8 @@ def cell_from(planned: PlannedCell, base: Base, without_head: bool, matrix: Matr
         seconds_per_row=elapsed / len(outcomes),
         rows_per_second=len(outcomes) / elapsed,
         # vLLM's engine is a process of its own, which the monitor does not see
-        peak_bytes=None if base.model == "vllm" else _peak_bytes(measured.resources),
-        resources=dict(measured.resources),
+        peak_bytes=None if base.model == "vllm" else _peak_bytes(resources),
+        resources=resources,
         machine=provenance.machine(),
         versions=provenance.versions(),
         git=provenance.git_state(),
@@ -68,6 +69,7 @@ def cell_from(planned: PlannedCell, base: Base, without_head: bool, matrix: Matr
         adapter_proof=asdict(measured.proof) if measured.proof else None,
         perturbed_share=planned.task.perturbed_share,
         weights_sha256=planned.weights_sha256,
+        load=load,
     )
 
 

@@ -159,7 +159,7 @@ def test_each_page_leads_back_and_remarks_are_said_once(scored: Write, pages: Ca
         scored(base, "", 30)
     page = pages()
     for name, text in page.items():
-        assert name.endswith(".html") or name == "README.md" or name.endswith(".svg") or "](README.md)" in text, name
+        assert name.endswith((".html", ".js", ".svg")) or name == "README.md" or "](README.md)" in text, name
     (remark,) = [one for one in page["notes.md"].splitlines() if one.startswith("- not shown to beat a constant")]
     assert "fin_fpb \\| a; " in remark and remark.endswith(" and 4 more")
 
@@ -272,3 +272,17 @@ def test_a_broken_audit_takes_no_board_down(text: str, scored: Write, pages: Cal
     found = pages()
     assert "audit.json" in found["audit.md"] and "writes it anew" in found["audit.md"] and "0.500" in found["README.md"]
     assert str(tmp_path) not in found["audit.md"]
+
+
+def test_seconds_that_were_taken_beside_other_work_are_marked(scored: Write, pages: Callable) -> None:
+    quiet, loud = ({"cores": 2, "mean": 1.0, "others_share": share} for share in (0.05, 0.4))
+    scored("alone", "", 60, load=quiet), scored("beside", "", 60, load=loud), scored("old", "", 60)
+    record = {"method": "lora", "recipe": {}, "resources": {"elapsed_seconds": 60.0, "load": loud}}
+    scored("beside", "a", 60, load=quiet, record=record)
+    page = pages()["efficiency.md"]
+    training, _, scoring = page.partition("## Scoring")
+    assert "0.0100†" in line(scoring, "beside") and "0.0100†" not in line(scoring, "alone")
+    assert "60†" in line(training, "beside + a") and "more than 10% of the processors" in page
+    notes = pages()["notes.md"]
+    assert "load not recorded: 1 of 4 scores, whose seconds" in notes
+    assert "its seconds were taken beside other work" in notes and "trained beside other work" in notes

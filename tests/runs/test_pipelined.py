@@ -56,6 +56,7 @@ def test_cells_are_those_of_one_process(tmp_path: Path, capsys: pytest.CaptureFi
         stages = twin.resources["ranks"]
         assert len(stages) == 2 and all(stage["resident_peak_bytes"] > 2**27 for stage in stages)
         assert twin.peak_bytes == sum(stage["resident_peak_bytes"] for stage in stages)
+        assert twin.load["cores"] == cell.load["cores"] and all("load" in stage for stage in stages)
         if cell.adapter_proof:
             proof = pytest.approx(cell.adapter_proof["max_abs_logit_difference"], rel=1e-3)
             assert twin.adapter_proof == {"changed": True, "max_abs_logit_difference": proof}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import published
+from finbench.leaderboard.disturbed import EXPLAINED
 from finbench.leaderboard.footnotes import Footnotes
 from finbench.leaderboard.markdown import SHOWN, escaped, markdown, unbroken
 from finbench.leaderboard.scored import Scored, mean_of
@@ -15,7 +16,7 @@ from finbench.leaderboard.view import NOTHING, View
 
 SCORING = (
     "Seconds to answer a row and peak memory meanwhile (GiB; the process's on a CPU, allocated on a GPU), means over "
-    "seeds. Costs compare only on the same machine."
+    f"seeds. Costs compare only on the same machine; {EXPLAINED}."
 )
 TRAINING = (
     "*Seeds* is how many trainings a line is the mean of. *Batch* is rows × accumulated batches, *parameters* how many "
@@ -46,7 +47,10 @@ def _scoring(view: View) -> str:
         if one is None:
             return "–"
         seconds, memory = one.seconds_per_row(), one.gibibytes()
-        parts = [f"{seconds:.4f} s" if seconds is not None else "–", f"{memory:.2f} GiB" if memory is not None else "–"]
+        parts = [
+            f"{seconds:.4f}{one.scoring_mark()} s" if seconds is not None else "–",
+            f"{memory:.2f} GiB" if memory is not None else "–",
+        ]
         return ", ".join(parts) + notes.mark(one.cells, but)
 
     tasks = list(view.boards)
@@ -102,11 +106,11 @@ def _line(line: Line, scores: list[Scored]) -> list[str]:
         f"{recipe['batch_size']} x {recipe.get('gradient_accumulation', 1)}" if "batch_size" in recipe else "–",
         f"{trained:,}" if trained is not None else "–",
         size,
-        seconds,
+        seconds + max(one.training_mark() for one in scores),
         hours if hours not in ("–", "0.000") else "no GPU",
         gpu if gpu not in ("–", "0.00") else "no GPU",
         memory,
-        per_row,
+        per_row + max(one.scoring_mark() for one in own),
     ]
 
 

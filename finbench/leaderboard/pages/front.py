@@ -134,8 +134,8 @@ def shown_accuracy(one: Scored) -> str:
 
 def _costs(one: Scored) -> list[str]:
     """Return what an entry costs to train and keep, and to use."""
-    train = [(one.training_seconds(), "{:.0f} s"), (one.adapter_mebibytes(), "{:.1f} MiB")]
-    answer = [(one.seconds_per_row(), "{:.3f} s"), (one.gibibytes(), "{:.1f} GiB")]
+    train = [(one.training_seconds(), f"{{:.0f}}{one.training_mark()} s"), (one.adapter_mebibytes(), "{:.1f} MiB")]
+    answer = [(one.seconds_per_row(), f"{{:.3f}}{one.scoring_mark()} s"), (one.gibibytes(), "{:.1f} GiB")]
     return [
         ", ".join(text.format(value) for value, text in parts if value is not None) or "–" for parts in (train, answer)
     ]

@@ -131,7 +131,8 @@ def _begin_measuring(held: dict[int, ConnectedStage], number: int) -> None:
     if MONITOR in stage.beside:
         _stop(stage)
     device = stage.device
-    stage.beside[MONITOR] = Monitor(devices=[device.index or 0] if device.type == "cuda" else []).__enter__()
+    devices = [device.index or 0] if device.type == "cuda" else []
+    stage.beside[MONITOR] = Monitor(devices=devices, among=number > 0).__enter__()  # the first has started the others
 
 
 def _stop(stage: ConnectedStage) -> Monitor:
