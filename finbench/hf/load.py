@@ -35,6 +35,19 @@ def gguf_of(base: str) -> tuple[str, dict[str, str]]:
     return folder or ".", {"gguf_file": file}
 
 
+def check_place(base: str) -> None:
+    """Refuse a base that is written as a folder and is none, before anything that takes seconds is imported.
+
+    Raises:
+        FinbenchError: there is no such folder, or the package that reads its file is not installed.
+
+    """
+    place, _ = gguf_of(base)
+    written_as_folder = place.startswith((".", "/", "~")) or place.count("/") > 1
+    if written_as_folder and not Path(place).is_dir():
+        raise FinbenchError(f"there is no folder {place!r}: give a model's folder as the base, or its id on the hub.")
+
+
 def load_config(base: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
     """Return a base's configuration.
 
