@@ -1,4 +1,4 @@
-"""Whether tasks are there at all, read from the task folders' files: a wrong name need not wait for lm-eval's import."""
+"""Whether tasks are there at all, by the task folders' files: a wrong name need not wait for lm-eval's import."""
 
 import re
 from collections.abc import Iterable
