@@ -4,6 +4,7 @@
 """
 
 import csv
+import importlib.util
 import json
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def prepare(study: dict[str, Any], where: Path) -> None:
     """Write the base and the tasks unless given, and for each task recipe, first weights and the stock side's rows."""
     from finbench.tasks.load import load_tasks
 
+    _check_environment()
     settings = study["settings"]
     if not study["given"]:
         _invent_tasks(settings, where)
@@ -46,6 +48,21 @@ def prepare(study: dict[str, Any], where: Path) -> None:
         base = {"base": study["base"], "name": "base", "model": "hf-fast", "dtype": "float32", "adapters": adapters}
         matrix = {"name": "study", "tasks": list(settings["tasks"]), "limit": settings["rows"], "bases": [base]}
         (where / f"matrix-{round_}.yaml").write_text(yaml.safe_dump(matrix), encoding="utf-8")
+
+
+def _check_environment() -> None:
+    """Refuse what would end the study's stock side minutes later.
+
+    Raises:
+        SystemExit: TRL is not installed, or plain lm_eval does not see our tasks.
+
+    """
+    from finbench.doctor.findings import hook
+
+    if importlib.util.find_spec("trl") is None:
+        raise SystemExit("TRL is the stock side of training, and is not installed: pip install trl.")
+    if bad := [finding.text for finding in hook() if finding.judgement == "bad"]:
+        raise SystemExit(bad[0])
 
 
 def _invent_tasks(settings: dict[str, Any], where: Path) -> None:
