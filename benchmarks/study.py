@@ -176,7 +176,10 @@ def _finish(study: Study) -> int:
     from benchmarks.study_table import markdown
 
     say("comparing results ...")
-    study.found["results"] = study.helper("compare", log="compare")
+    try:
+        study.found["results"] = study.helper("compare", log="compare")
+    except SystemExit as error:  # what was measured is not lost with it
+        study.found["results"] = {"equal": False, "error": str(error)}
     study.found["machine"] = study.helper("machine", log="machine")
     study.found["base"] = study.found["settings"]["base"]  # no folder of somebody's machine in a result
     study.save()

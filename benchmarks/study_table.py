@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Part = Mapping[str, Any]
+SIDES = ("stock", "ours")
 
 
 def markdown(study: Mapping[str, Any]) -> str:
@@ -66,10 +67,9 @@ def _round(parts: Sequence[Part], number: int) -> str:
     return f"- round {number + 1}: stock {sides[0]:.0f} s, ours {sides[1]:.0f} s, {sides[0] / sides[1]:.1f}x"
 
 
-SIDES = ("stock", "ours")
-
-
 def _results(results: Mapping[str, Any]) -> list[str]:
+    if "error" in results:
+        return [f"- results: **could not be compared**: {results['error'].splitlines()[-1]}"]
     adapters, cells = results["adapters"], results["cells"]
     unequal, ties = (sum(cell[name] for cell in cells) for name in ("unequal_answers", "ties"))
     return [

@@ -43,9 +43,13 @@ def check_place(base: str) -> None:
 
     """
     place, _ = gguf_of(base)
-    written_as_folder = place.startswith((".", "/", "~")) or place.count("/") > 1
-    if written_as_folder and not Path(place).is_dir():
-        raise FinbenchError(f"there is no folder {place!r}: give a model's folder as the base, or its id on the hub.")
+    if _is_no_folder(place):
+        raise FinbenchError(f"there is no folder {place!r}: give the folder of a model, or its id on the hub.")
+
+
+def _is_no_folder(base: str) -> bool:
+    """Say whether a base is written as a folder that is not there."""
+    return base.startswith(("/", "./", "../", "~")) and not Path(base).expanduser().exists()
 
 
 def load_config(base: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
@@ -201,7 +205,7 @@ def refusing(base: str, what: str = "base") -> Iterator[None]:
                 f"{base!r} brings code of its own, which finbench does not run. If you have read that code and trust "
                 "it, say so: --trust-remote-code, or trust_remote_code: true in a matrix's base or a recipe."
             ) from error
-        if base.startswith(("/", "./", "../", "~")) and not Path(base).expanduser().exists():
+        if _is_no_folder(base):
             raise FinbenchError(
                 f"there is no folder {base!r}: give the folder of a model, or its id on the hub."
             ) from error
