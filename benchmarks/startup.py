@@ -4,7 +4,8 @@
 
 Each line has a stock side beside it in the same run, alternating: an interpreter without the hook, `lm_eval --help`,
 `lm_eval` refusing a task, `lm_eval` scoring again what was scored before (it keeps no results), jsonschema checking as
-many files. Seconds are medians of all repeats; 1 is returned if ours is above its goal.
+many files. Seconds are medians of all repeats. 1 is returned if ours is above its goal both in seconds and in processor
+seconds: the goals are for a machine that has nothing else to do.
 """
 
 import argparse
@@ -156,7 +157,8 @@ def markdown(found: Sequence[Mapping[str, object]]) -> str:
 
 
 def _within(one: Mapping[str, object]) -> bool:
-    return float(str(one["our_seconds"])) <= float(str(one["goal_seconds"]))
+    least = min(float(str(one[name])) for name in ("our_seconds", "our_processor_seconds"))
+    return least <= float(str(one["goal_seconds"]))
 
 
 def main(argv: Sequence[str]) -> int:
