@@ -123,7 +123,7 @@ def scoring(bench: Bench, bits: int) -> dict[str, Any]:
 
 
 def packs(bench: Bench, bits: int) -> dict[str, Any]:
-    """Score the same rows in long passes by a dense mask and by block masks, as a trial chooses them or always."""
+    """Score the same rows in long passes by a dense mask, by block masks, and as a trial chooses."""
     lm, asked = bench.lm(bits), scored.requests(one_shot(bench.rows))
     found: dict[str, Any] = {}
     scores = {}

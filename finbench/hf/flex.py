@@ -40,8 +40,11 @@ def compiled() -> Attention:
 def block_masked(mask: torch.Tensor | None, ends: Sequence[int]) -> AbstractContextManager[Any]:
     """Return a context in which attention under a tree's mask (1, 1, T, kept + T) may run by a block mask.
 
-    Only on CUDA devices, in long passes, and where the trial of that shape says that it is faster.
+    Only on CUDA devices, in long passes, and within `choosing`. Nobody chooses by default until `python -m benchmarks
+    accelerator` has run on a device: a compiler's half minute and its faults are not put on users unseen.
     """
+    if not _chosen:
+        return nullcontext()
     if mask is None or mask.device.type != "cuda" or mask.dtype != torch.bool or mask.numel() < LEAST_PRODUCTS:
         return nullcontext()
     return BlockMasked(mask, ends, compiled, _chosen[-1])
@@ -49,7 +52,7 @@ def block_masked(mask: torch.Tensor | None, ends: Sequence[int]) -> AbstractCont
 
 @contextmanager
 def choosing(wanted: Wanted) -> Iterator[None]:
-    """Within it `wanted` chooses instead of the trial: a benchmark runs both."""
+    """Within it `wanted` says of each attention whether it runs by a block mask: `pays` asks by a trial."""
     _chosen.append(wanted)
     try:
         yield
@@ -157,7 +160,7 @@ def _seconds(attend: Callable[[], torch.Tensor], device: torch.device) -> float:
 
 
 # What says of a call's arguments, and of how a block mask would run it, whether it does; the last one counts.
-_chosen: list[Wanted] = [pays]
+_chosen: list[Wanted] = []
 
 
 def _first_line(error: Exception) -> str:

@@ -92,4 +92,6 @@ def test_what_differs_or_does_not_run_stays_dense_and_says_so(
 
 def test_short_passes_and_processors_are_left_alone() -> None:
     mask = torch.ones(1, 1, 1024, 1024, dtype=torch.bool)
-    assert not isinstance(flex.block_masked(mask, range(1, 1025)), BlockMasked)
+    with flex.choosing(flex.pays):
+        assert not isinstance(flex.block_masked(mask, range(1, 1025)), BlockMasked)
+        assert not isinstance(flex.block_masked(None, ()), BlockMasked)
