@@ -33,7 +33,6 @@ from finbench.hf.wrapped import base_of, virtual_tokens
 from finbench.models.ids import KeptIds
 from finbench.models.loading import warn_of_cache, whole_checkpoints, window_of
 from finbench.models.pair import check_has_tokens, encode_pair, row_of
-from finbench.models.threads import fitting_threads
 
 logger = logging.getLogger(__name__)
 
@@ -271,8 +270,7 @@ class FastLM(HFLM):
             self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
         )
         bar = tqdm(total=total, disable=disable_tqdm or self.rank != 0, desc=f"Running {kind} requests")
-        threads = fitting_threads(self.device, total)
-        with threads, precision, maskable_attention(self.model), fused_activations(self.model), bar:
+        with precision, maskable_attention(self.model), fused_activations(self.model), bar:
             yield bar.update
 
     def _plain(self, longest: int) -> bool:
