@@ -72,10 +72,8 @@ def finetune(
     """
     from finbench.cells.provenance import published
     from finbench.paths import adapters
-    from finetune.card import describe
-    from finetune.output import alone
-    from finetune.recipe import from_settings, read_recipe
-    from finetune.train import train
+    from finetune.output import alone, foresee
+    from finetune.recipe import check_named_things, from_settings, read_recipe
 
     if isinstance(recipe, Mapping):
         if output is None or settings:
@@ -85,7 +83,12 @@ def finetune(
         made, shown = read_recipe(Path(recipe), settings), str(recipe)
     folder = Path(output) if output is not None else adapters() / Path(shown).stem
     words = ["finbench", "finetune", shown, *settings, "--output", str(folder)]
+    check_named_things(made)
     with alone(folder):
+        foresee(folder, made.sha256(), overwrite)
+        from finetune.card import describe  # seconds of imports, which a wrong recipe need not wait for
+        from finetune.train import train
+
         trained = train(made, folder, overwrite)
         if trained.writes:
             describe(trained, made, published(words))

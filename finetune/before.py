@@ -6,17 +6,19 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finbench.errors import FinbenchError
-from finbench.hf.padding import Side
 from finbench.scoring.metrics import METRICS
 from finbench.settings import suggestion
 from finbench.tasks.load import kind_of
 from finetune.checkpoints import KEPT
-from finetune.examples import Examples
 from finetune.planned import KEPT_NUMBERS
 from finetune.recipe import Recipe
+
+if TYPE_CHECKING:
+    from finbench.hf.padding import Side
+    from finetune.examples import Examples
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def _metrics_of(name: str, task: Any) -> set[str]:
     return {*kind.metrics} | scored | (set(METRICS) if kind.classes else set())
 
 
-def check_examples(recipe: Recipe, found: Examples, labels: Sequence[str]) -> None:
+def check_examples(recipe: Recipe, found: "Examples", labels: Sequence[str]) -> None:
     """Refuse a class that no train row has, and stopping by validation rows that there are none of.
 
     Raises:
@@ -67,7 +69,7 @@ def check_examples(recipe: Recipe, found: Examples, labels: Sequence[str]) -> No
         logger.warning("no class has rows enough to validate by: the last weights are kept, not the best")
 
 
-def check_padding(recipe: Recipe, side: Side) -> Side:
+def check_padding(recipe: Recipe, side: "Side") -> "Side":
     """Return the side on which rows are filled up; refuse batches of a model to which no side is alike.
 
     Raises:

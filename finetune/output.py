@@ -81,6 +81,17 @@ def refuse_taken(folder: Path, recipe_sha256: str) -> None:
         )
 
 
+def foresee(folder: Path, recipe_sha256: str, overwrite: bool) -> None:
+    """Refuse what `claim` would, as far as can be told without a change to the folder and before seconds of imports.
+
+    Raises:
+        FinbenchError: see `refuse_taken`.
+
+    """
+    if not overwrite and _is_first() and not marked_by(folder):
+        refuse_taken(folder, recipe_sha256)
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Within it no other process trains into the folder: each would remove what the other has not finished.

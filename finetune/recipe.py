@@ -196,6 +196,23 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return filled(Recipe, settings, "recipe")
 
 
+def check_named_things(recipe: Recipe) -> None:
+    """Refuse a recipe that names a base's folder, a task or an adapter that is not there.
+
+    Raises:
+        FinbenchError: there is none.
+
+    """
+    from finbench.adapters.folder import read_adapter
+    from finbench.hf.load import check_place
+    from finbench.tasks.named import check_named
+
+    check_place(recipe.base)
+    check_named(recipe.tasks)
+    if recipe.from_adapter:
+        read_adapter(recipe.from_adapter)
+
+
 def from_settings(settings: Mapping[str, Any]) -> Recipe:
     """Return the recipe of an adapter's record; keys that it lacks, because it is older, have their defaults.
 

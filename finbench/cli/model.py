@@ -21,6 +21,17 @@ def add_model_arguments(parser: argparse.ArgumentParser, several: bool = False) 
 
 
 def model_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return a predictor's options."""
+    """Return a predictor's options.
+
+    Raises:
+        FinbenchError: the base's folder or the task is not there, which loading would find out seconds later.
+
+    """
+    from finbench.hf.load import check_place
+    from finbench.tasks.named import check_named
+
+    check_place(options.base)
+    if options.task:
+        check_named([options.task])
     names = ("task", "revision", "trust_remote_code", "bits", "batch_size")
     return {name: getattr(options, name) for name in names}

@@ -2,8 +2,11 @@
 
 import argparse
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from finbench.errors import FinbenchError
 
@@ -34,11 +37,20 @@ def run(options: argparse.Namespace) -> int:
     for name in ("mfu", "tflops", "tokens"):
         if getattr(options, name) is not None and getattr(options, name) <= 0:
             raise FinbenchError(f"--{name} must be above 0 (given: {getattr(options, name)}).")
-    measured = options.tflops is None
-    rate = (options.tflops or matmul_tflops()) * 1e12 * options.mfu
     given = read_yaml(options.file)
-    plan = _matrix if isinstance(given, dict) and "bases" in given else _recipe
-    fits = plan(options, devices, device_bytes, rate)
+    plan: Callable[[float], bool]
+    if isinstance(given, dict) and "bases" in given:
+        from finbench.runs.matrix import read_matrix
+
+        plan = partial(_matrix, options, read_matrix(options.file), devices, device_bytes)
+    else:
+        from finetune.recipe import check_named_things, read_recipe
+
+        recipe = read_recipe(options.file, options.settings)
+        check_named_things(recipe)
+        plan = partial(_recipe, options, recipe, devices, device_bytes)
+    measured = options.tflops is None  # last: it imports torch
+    fits = plan((options.tflops or matmul_tflops()) * 1e12 * options.mfu)
     source = "this machine's measured matrix products" if measured else f"{options.tflops:g} TFLOP/s given"
     print(f"\nTime assumes {options.mfu:.0%} of {source}, every row as long as the longest: an estimate from above.")
     return 0 if fits else 1
@@ -53,13 +65,11 @@ def _devices(text: str) -> tuple[int, int | None]:
     return int(match[1] or 1), int(float(match[2]) * 2**30)
 
 
-def _recipe(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:
+def _recipe(options: argparse.Namespace, recipe: Any, devices: int, device_bytes: int | None, rate: float) -> bool:
     from finbench.planner.cost import STRATEGIES, flops, memory, suggestions
     from finbench.tasks.sizes import sizes
     from finetune.planned import length, planned
-    from finetune.recipe import read_recipe
 
-    recipe = read_recipe(options.file, options.settings)
     tasks = sizes(recipe.tasks)
     tokens, shared = length(recipe, options.tokens)
     device = "cuda" if options.gpu else "cpu"
@@ -88,13 +98,11 @@ def _recipe(options: argparse.Namespace, devices: int, device_bytes: int | None,
     return fitting
 
 
-def _matrix(options: argparse.Namespace, devices: int, device_bytes: int | None, rate: float) -> bool:
+def _matrix(options: argparse.Namespace, matrix: Any, devices: int, device_bytes: int | None, rate: float) -> bool:
     from finbench.planner.cost import Strategy, flops, largest_batch, memory
-    from finbench.runs.matrix import read_matrix
     from finbench.runs.needs import scoring_jobs
     from finbench.tasks.sizes import sizes
 
-    matrix = read_matrix(options.file)
     print("| base | adapter | task | weights GiB | pass GiB | total GiB a device | largest batch | hours | fits |")
     print(f"|{'---|' * 9}")
     fitting, total = True, 0.0

@@ -37,6 +37,9 @@ def run(options: argparse.Namespace) -> int:
 
     if find_spec("fastapi_offline") is None or find_spec("uvicorn") is None:
         raise FinbenchError('the server is not installed: pip install ".[serve]" in the checkout of finbench.')
+    from finbench.cli.model import model_options
+
+    settings = model_options(options)  # refuses what is not there, before the server's imports
     from finbench.server.memory import bound_compiled_operations
 
     bound_compiled_operations()
@@ -48,13 +51,12 @@ def run(options: argparse.Namespace) -> int:
             "there is no login and no encryption. Add --allow-remote if that is meant, or put a proxy with both in "
             "front of 127.0.0.1."
         )
-    from finbench.cli.model import model_options
     from finbench.predict.predictor import load_several
     from finbench.server.app import Limits, build_app
 
     names = names_of(options.host, options.allowed_host)
     print(f"loading {options.base} ...", flush=True)
-    predictors = load_several(options.base, options.adapter, **model_options(options))
+    predictors = load_several(options.base, options.adapter, **settings)
     limits = Limits(
         characters=options.max_characters,
         waiting=options.max_waiting,

@@ -25,6 +25,9 @@ def run(options: argparse.Namespace) -> int:
 
     if find_spec("optuna") is None:
         raise FinbenchError('sweeps need Optuna: pip install ".[sweep]" in the checkout of finbench.')
+    from finetune.recipe import check_named_things, read_recipe
+
+    check_named_things(read_recipe(options.recipe, options.settings))  # before seconds of imports
     from finetune.sweep import check_folder, read_sweep, report, search, winner
 
     sweep = read_sweep(options.sweep, options.recipe)

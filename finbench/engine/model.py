@@ -13,6 +13,7 @@ from transformers import DynamicCache
 from finbench.engine.prefix import Pack, chain, pack, sort_rows
 from finbench.hf.attention import as_mask, tree_mask
 from finbench.hf.cache import fork, virtual_cache
+from finbench.hf.flex import block_masked
 from finbench.hf.forward import logits_at
 from finbench.hf.sharing import tolerance
 from finbench.hf.wrapped import virtual_tokens
@@ -41,7 +42,10 @@ class SharedModel:
         With nothing to keep the logits are those of the last slot: models take no empty choice.
         """
         cache = fork(past)
-        return self.grow(tree, cache, list(keep) or [len(tree.tokens) - 1]), cache
+        mask = None if len(tree.paths) == 1 else self._tree_mask(tree, past.get_seq_length())
+        with block_masked(mask, tree.ends):
+            logits = self._forward(tree.tokens, tree.depths, mask, cache, list(keep) or [len(tree.tokens) - 1])
+        return logits, cache
 
     def grow(self, tree: Pack, cache: DynamicCache | None, keep: Sequence[int]) -> torch.Tensor:
         """Return the logits (R, V) at the slots `keep`, with gradients; the cache grows by the tree's tokens."""

@@ -35,6 +35,23 @@ def gguf_of(base: str) -> tuple[str, dict[str, str]]:
     return folder or ".", {"gguf_file": file}
 
 
+def check_place(base: str) -> None:
+    """Refuse a base that is written as a folder and is none, before anything that takes seconds is imported.
+
+    Raises:
+        FinbenchError: there is no such folder, or the package that reads its file is not installed.
+
+    """
+    place, _ = gguf_of(base)
+    if _is_no_folder(place):
+        raise FinbenchError(f"there is no folder {place!r}: give the folder of a model, or its id on the hub.")
+
+
+def _is_no_folder(base: str) -> bool:
+    """Say whether a base is written as a folder that is not there."""
+    return base.startswith(("/", "./", "../", "~")) and not Path(base).expanduser().exists()
+
+
 def load_config(base: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
     """Return a base's configuration.
 
@@ -188,7 +205,7 @@ def refusing(base: str, what: str = "base") -> Iterator[None]:
                 f"{base!r} brings code of its own, which finbench does not run. If you have read that code and trust "
                 "it, say so: --trust-remote-code, or trust_remote_code: true in a matrix's base or a recipe."
             ) from error
-        if base.startswith(("/", "./", "../", "~")) and not Path(base).expanduser().exists():
+        if _is_no_folder(base):
             raise FinbenchError(
                 f"there is no folder {base!r}: give the folder of a model, or its id on the hub."
             ) from error

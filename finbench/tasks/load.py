@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from finbench.errors import FinbenchError
 from finbench.paths import task_folders
 from finbench.settings import suggestion
+from finbench.tasks.named import check_named
 from finbench.tasks.prompting import PLAIN, Prompting
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any] | None = None) 
         FinbenchError: a name is unknown, or the rows of a task cannot be had.
 
     """
+    check_named(names)
     manager = _manager(metadata)
     for name in names:
         if name not in manager.all_tasks:
