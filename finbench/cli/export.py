@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("format", choices=(*FORMATS, ONNX), help="what to write; onnx: a classifier, by --base")
     parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
     parser.add_argument("--output", type=Path, default=Path("exported"), help="folder to write to (default: exported)")
-    add_model_arguments(parser.add_argument_group("onnx"), required=False)
+    add_model_arguments(parser, required=False)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -130,7 +130,8 @@ class ClassifierLM(LM):
         """
         columns = [self._column(request) for request in requests]
         texts = [tuple(request.doc["classifier_text"]) for request in requests]
-        encoded = {text: self._checked.pop(text, None) or self._encode(text) for text in dict.fromkeys(texts)}
+        encoded = {text: self._checked.get(text) or self._encode(text) for text in dict.fromkeys(texts)}
+        self._checked.clear()
         for request, text in zip(requests, texts, strict=True):
             self._check_length(request, len(encoded[text]["input_ids"]))
         for text, ids in encoded.items():

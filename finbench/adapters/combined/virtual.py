@@ -115,8 +115,8 @@ class VirtualTokens(nn.Module, BaseTunerLayer):
         return (), self._in_cache(inputs) if self._kept else self._in_input(inputs)
 
     def _in_cache(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        given = inputs.get("input_ids") if inputs.get("input_ids") is not None else inputs["inputs_embeds"]
-        rows, length = given.shape[:2]
+        ids = inputs.get("input_ids")
+        rows, length = (inputs["inputs_embeds"] if ids is None else ids).shape[:2]
         cache = inputs.get(self._name)
         uncounted = cache is None or cache.get_seq_length() == 0 or hasattr(cache, UNCOUNTED)
         if cache is None:
