@@ -148,6 +148,8 @@ class VirtualTokens(nn.Module, BaseTunerLayer):
             inputs["attention_mask"] = nn.functional.pad(mask, (self.count, 0), value=1)
         if positions is not None and uncounted:
             inputs["position_ids"] = positions + self.count
+        if (slots := inputs.get("cache_position")) is not None and uncounted:  # of older releases of transformers
+            inputs["cache_position"] = slots + self.count
         return inputs
 
 
