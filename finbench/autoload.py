@@ -90,8 +90,9 @@ def _add_models(module):
 
 
 def _add_adapter_types(module):
-    """Teach PEFT the bottleneck type, so that `peft=` loads such an adapter."""
-    import finbench.adapters.bottleneck.model  # noqa: F401  (registers itself)
+    """Teach PEFT our types, so that `peft=` loads such an adapter."""
+    import finbench.adapters.bottleneck.model
+    import finbench.adapters.combined.model  # noqa: F401  (both register themselves)
 
 
 def _connect_adapters(module):

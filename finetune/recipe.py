@@ -14,7 +14,10 @@ from finbench.settings import filled, known
 from finbench.tasks.prompting import Prompting
 from finetune.parts import Augment, Teacher
 
-Method = Literal["full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"]
+Method = Literal[
+    "full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3",
+    "lora_prefix", "lora_prompt",
+]  # fmt: skip
 TRACKERS = ("tensorboard", "trackio")
 ZERO_ONE_KEYS = ("variance_kappa", "sync_every_step_until", "sync_doubles_every", "sync_interval_most")
 LATER = ("chat_template", "system_instruction", "gguf_file", "teacher", "unlabelled", "augment")  # not always there

@@ -51,15 +51,15 @@ for words in json.loads(sys.argv[1]):
     print({MARK!r}, end="", file=sys.stderr, flush=True)
 """
 LOUD = """
-import logging, sys, warnings, finbench.predict.predictor as predictor
-load = predictor._load
+import logging, sys, warnings, finbench.predict.loading as loading
+load = loading._model
 def loud(*args):
     logging.getLogger("transformers.modeling_utils").warning("a weight is broken")
     logging.getLogger("lm_eval.models.huggingface").warning("Passed an already-initialized model through `pretrained`")
     warnings.warn("`is_gradient_checkpointing` is deprecated and so on", FutureWarning)
     warnings.warn("your numbers are wrong", FutureWarning)
     return load(*args)
-predictor._load = loud
+loading._model = loud
 from finbench.cli import main
 sys.exit(main(sys.argv[1:]))
 """

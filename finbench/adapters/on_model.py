@@ -96,10 +96,12 @@ class Switch:
         After a failure half-way there are bottlenecks too, which listen to modules of the base.
         """
         from finbench.adapters.bottleneck.layer import BottleneckLayer  # after PEFT, whose start-up hook imports it
+        from finbench.adapters.combined.virtual import release
 
         for module in list(self.model.modules()):
             if isinstance(module, BottleneckLayer):
                 module.release_residual()
+        release(self.model.base_model)
         for name, module in self._modules.items():
             parent, _, child = name.rpartition(".")
             if name and getattr(self._modules[parent], child, None) is not module:

@@ -79,10 +79,12 @@ def check_known(folder: Path) -> None:
     """
     import peft
 
-    from finbench.adapters.bottleneck.model import register
+    from finbench.adapters.bottleneck import model as bottleneck
+    from finbench.adapters.combined import model as combined
     from finbench.hf.peft_types import unknown_to_peft
 
-    register()
+    bottleneck.register()
+    combined.register()
     settings = read_json(folder / CONFIG)
     if unknown := unknown_to_peft(settings):
         raise FinbenchError(

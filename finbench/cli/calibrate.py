@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
             f"task {predictor.task_name} is of kind {predictor.kind}; a temperature is fitted to shares of labels, "
             "which a choice between them alone has."
         )
-    docs = _held_out(predictor.task_name, dict(adapter.record))
+    docs = held_out(predictor.task_name, dict(adapter.record))
     logits = predictor.logits([doc["text"] for doc in docs])
     golds = np.array([predictor.labels.index(doc["label"]) for doc in docs])
     found = calibration.calibrate(logits, golds, predictor.task_name, adapter.sha256)
@@ -49,8 +49,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _held_out(task_name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the validation rows of the adapter's own training, by the recipe in its record."""
+def held_out(task_name: str, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the validation rows of the adapter's own training, by the recipe in its record.
+
+    Raises:
+        FinbenchError: it held none out, or the rows here are others.
+
+    """
     from finbench.errors import FinbenchError
     from finbench.tasks.load import load_tasks
     from finetune.examples import split_rows

@@ -1,22 +1,35 @@
-"""`finbench export FORMAT`: cells as other programs read them."""
+"""`finbench export FORMAT`: cells as other programs read them, or with `onnx` a classifier as onnxruntime serves it."""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 FORMATS = ("csv", "lm-eval", "model-index", "every-eval-ever")
+ONNX = "onnx"
+MOST_ROWS = 1000  # that an export is compared on
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
-    parser.add_argument("format", choices=FORMATS, help="what to write")
+    from finbench.cli.model import add_model_arguments
+
+    parser.add_argument("format", choices=(*FORMATS, ONNX), help="what to write; onnx: a classifier, by --base")
     parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
     parser.add_argument("--output", type=Path, default=Path("exported"), help="folder to write to (default: exported)")
+    add_model_arguments(parser, required=False)
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the files, and name what could not be read."""
-    from finbench.cells.store import read_cells
     from finbench.errors import FinbenchError
+
+    if options.format == ONNX:
+        return _onnx(options)
+    if options.base or options.adapter:
+        raise FinbenchError(
+            f"{options.format} is of cells: --base and --adapter name a model for `finbench export onnx`."
+        )
+    from finbench.cells.store import read_cells
     from finbench.interchange.exported import export
     from finbench.paths import leaderboards
 
@@ -29,3 +42,47 @@ def run(options: argparse.Namespace) -> int:
     files = export(cells.results, options.format, options.output)
     print(f"{len(cells.results)} cells in {len(files)} files in {options.output}")
     return 1 if cells.unreadable else 0
+
+
+def _onnx(options: argparse.Namespace) -> int:
+    """Export a classifier, and say how it compares with the model."""
+    from finbench.cli.model import model_options
+    from finbench.errors import FinbenchError
+    from finbench.models.onnx import check_installed
+    from finbench.predict.exported import export
+    from finbench.predict.predictor import Predictor
+
+    if not options.base or options.cells:
+        raise FinbenchError("`finbench export onnx` is of a model: give --base, and --adapter if it wears one.")
+    if options.bits not in (None, 8):
+        raise FinbenchError(f"--bits {options.bits}: an export is in float or in 8 bits; give 8, or leave it out.")
+    check_installed()
+    chosen = {**model_options(options), "bits": None}  # which is rounded as it is written
+    predictor = Predictor(options.base, options.adapter, merge=True, **chosen)
+    texts, of = _rows(predictor, options.adapter)
+    found = export(predictor, texts, of, options.output, options.bits)
+    print(
+        f"{options.output}: compared with the model on {found.rows} {of}: a share differs by up to "
+        f"{found.largest_difference:.1e}, {found.changed_labels} labels changed"
+    )
+    print(f"serve it: finbench serve --base {options.output}")
+    return 0
+
+
+def _rows(predictor: Any, adapter: str | None) -> tuple[list[str], str]:
+    """Return texts of the task that the model was not trained on, else of its train rows, and whose they are."""
+    from finbench.adapters.folder import read_adapter
+    from finbench.cli.calibrate import held_out
+    from finbench.data.load import load
+    from finbench.errors import FinbenchError
+    from finbench.tasks.load import load_tasks
+
+    name = predictor.task_name
+    try:
+        if adapter is None:
+            raise FinbenchError("no adapter, no record of a training")
+        docs = held_out(name, dict(read_adapter(adapter).record))
+        return [doc["text"] for doc in docs][:MOST_ROWS], f"rows of {name} held out of its training"
+    except FinbenchError:
+        rows = load(**load_tasks([name])[name].config.dataset_kwargs).splits["train"]
+        return [row.text for row in rows][:MOST_ROWS], f"train rows of {name}"

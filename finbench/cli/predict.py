@@ -68,6 +68,9 @@ def run(options: argparse.Namespace) -> int:
     if options.review is not None:
         return _review(options, settings, (row[table.place] for row in table.read()) if table is not None else texts)
     predictor = Predictor(options.base, next(iter(options.adapter), None), **settings)
+    if predictor.rounded:
+        said = f"weights are held as {predictor.precision}; some answers are not the float model's"
+        print(f"finbench predict: {said}", file=sys.stderr)
     if table is not None:
         return _table(predictor, table, options.output, state)
     failed = 0
@@ -78,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
                 print(f"finbench predict: {text[:60]!r}: {answer}", file=sys.stderr)
             elif options.json:
                 found = {"text": text, "label": answer.label, "confidence": answer.confidence, "scores": answer.scores}
+                found["precision"] = predictor.precision
                 print(json.dumps(found, ensure_ascii=False), flush=True)
             else:
                 print(f"{answer.label}\t{_shown(answer.confidence)}\t{text}", flush=True)

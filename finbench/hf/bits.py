@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from finbench.errors import FinbenchError
-from finbench.hf.wrapped import quantised
+from finbench.hf.wrapped import adapter_config, adapter_type, quantised
 
 MERGEABLE = ("LORA", "IA3")
 REPACKS = "support_avx512bf16_for_cpu"
@@ -39,7 +39,7 @@ def merged(model: Any) -> Any:
     adapter = getattr(model, "active_peft_config", None)
     if adapter is None:
         raise FinbenchError("merge=True folds an adapter into its base, but none was given: add peft=FOLDER.")
-    kind = str(getattr(adapter.peft_type, "value", adapter.peft_type))
+    kind = adapter_type(model)
     if kind not in MERGEABLE:
         raise FinbenchError(f"merge=True cannot fold {kind} into the base, only {', '.join(MERGEABLE)}: leave it out.")
     if quantised(model):
@@ -48,6 +48,16 @@ def merged(model: Any) -> Any:
             "leave merge out, or load the base without load_in_8bit and load_in_4bit."
         )
     return model.merge_and_unload(safe_merge=True)
+
+
+def can_merge(model: Any) -> bool:
+    """Return whether the adapter in force can be folded into the weights and leave the answers as they are.
+
+    Half precision would round what is folded in, and quantised weights more so; an activated LoRA acts on some tokens.
+    """
+    somewhere = getattr(adapter_config(model), "alora_invocation_tokens", None)
+    exact = str(model.dtype) == "torch.float32" and not quantised(model)
+    return adapter_type(model) in MERGEABLE and exact and not somewhere
 
 
 def say_bits(quantised: Any, other: Any) -> None:

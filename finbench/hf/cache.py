@@ -13,7 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from finbench.hf.forward import arguments_of
-from finbench.hf.wrapped import virtual_tokens
+from finbench.hf.wrapped import through_peft, virtual_tokens
 
 
 def fork(cache: DynamicCache) -> DynamicCache:
@@ -39,6 +39,9 @@ def virtual_cache(model: Any) -> DynamicCache:
     cache = DynamicCache()
     if not virtual_tokens(model):
         return cache
+    if not through_peft(model):  # LoRA with a prefix or a prompt, which keeps its own
+        ours: DynamicCache = model.base_model.virtual.cache(1)
+        return ours
     prompt = model.get_prompt(batch_size=1)
     if isinstance(prompt, torch.Tensor):  # embeddings (1, V, H)
         inner = model.get_base_model()

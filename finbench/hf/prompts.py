@@ -13,7 +13,7 @@ from typing import Any
 
 from finbench.errors import FinbenchError
 from finbench.hf.forward import arguments_of
-from finbench.hf.wrapped import adapter_type, base_of, virtual_tokens
+from finbench.hf.wrapped import adapter_type, base_of, through_peft
 
 PEFT_NAME = "past_key_values"
 CONNECTED = "_finbench_connected"
@@ -26,7 +26,7 @@ def connect(model: Any) -> Any:
         FinbenchError: the adapter keeps virtual keys and values, and the base takes none.
 
     """
-    if not virtual_tokens(model):
+    if not through_peft(model):
         return model
     base = base_of(model)
     if adapter_type(model) == "PREFIX_TUNING":

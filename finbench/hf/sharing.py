@@ -9,7 +9,7 @@ from finbench.hf.forward import CACHE_NAMES, arguments_of
 from finbench.hf.wrapped import adapter_config, adapter_type, base_of, quantised, virtual_tokens
 
 SHAREABLE_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
-VIRTUAL = {"PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING"}
+VIRTUAL = {"PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "LORA_PREFIX", "LORA_PROMPT"}
 # The trial's greatest difference from the plain forward pass, as a share of the largest logit.
 EXACT, ROUNDED = 1e-3, 0.1
 

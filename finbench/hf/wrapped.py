@@ -27,8 +27,12 @@ def adapter_type(model: Any) -> str:
 
 def virtual_tokens(model: Any) -> int:
     """Return how many virtual tokens the adapter in force puts before the input (prompt, prefix and P-tuning)."""
-    config = adapter_config(model)
-    return int(config.num_virtual_tokens) if config is not None and config.is_prompt_learning else 0
+    return int(getattr(adapter_config(model), "num_virtual_tokens", 0) or 0)
+
+
+def through_peft(model: Any) -> bool:
+    """Return whether PEFT itself puts virtual tokens before the input; those of LoRA with a prefix are ours."""
+    return bool(getattr(adapter_config(model), "is_prompt_learning", False))
 
 
 def embeds_in_front(model: Any) -> bool:
@@ -36,7 +40,7 @@ def embeds_in_front(model: Any) -> bool:
 
     Prefix tuning's stand among the kept keys and values instead.
     """
-    return virtual_tokens(model) > 0 and adapter_type(model) != "PREFIX_TUNING"
+    return through_peft(model) and adapter_type(model) != "PREFIX_TUNING"
 
 
 def quantised(model: Any) -> bool:

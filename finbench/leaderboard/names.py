@@ -11,13 +11,15 @@ WORDS = {
     "full": "full fine-tuning",
     "ia3": "IA3",
     "lora": "LoRA",
+    "lora_prefix": "LoRA with a prefix",
+    "lora_prompt": "LoRA with a prompt",
     "prefix": "prefix tuning",
     "prompt": "prompt tuning",
     "ptuning": "P-tuning",
     "qlora": "LoRA",
     "rslora": "rank-stabilised LoRA",
 }
-RANKED = ("dora", "lora", "qlora", "rslora")  # methods whose rank a reader asks for
+RANKED = ("dora", "lora", "lora_prefix", "lora_prompt", "qlora", "rslora")  # methods whose rank a reader asks for
 
 
 def family_of(base: str) -> str:

@@ -3,6 +3,7 @@
 `lm_eval --model hf-classifier --model_args pretrained=ProsusAI/finbert --tasks fin_fpb`
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -12,19 +13,20 @@ from lm_eval.api.model import LM
 from tqdm import tqdm
 
 from finbench.errors import FinbenchError
+from finbench.hf.bits import merged
 from finbench.hf.classes import class_names
 from finbench.hf.forget import forget_texts
+from finbench.hf.int8 import int8_linears
+from finbench.hf.near_ties import NearTies
 from finbench.hf.padding import Side, filled_up, padding_side
 from finbench.hf.sharing import sharing_key
 from finbench.hf.wrapped import virtual_tokens
+from finbench.models.filling import AUTO_BATCH_TOKENS, CACHED_TOKENS, like_length, pad_token, reading_window
 from finbench.models.heads import NO_NAME, load_classifier, quantisation
 from finbench.models.loading import warn_of_cache
 from finbench.models.pair import row_of
 
 Text = tuple[str, ...]  # one text, or a pair
-
-AUTO_BATCH_TOKENS = 16_384
-NO_LIMIT = 1_000_000  # tokenizers without a limit say 10^30
 
 
 class ClassifierLM(LM):
@@ -89,7 +91,8 @@ class ClassifierLM(LM):
         self._batch_size = None if str(batch_size).startswith("auto") else _positive("batch_size", batch_size)
         self._max_batch_size = None if max_batch_size is None else _positive("max_batch_size", max_batch_size)
         self._sides: dict[tuple[object, ...], Side] = {}
-        self._window = _window(model, tokenizer)
+        self._checked: dict[Text, dict[str, list[int]]] = {}
+        self._window = reading_window(model, tokenizer)
         if max_length is not None and not 0 < int(max_length) <= self._window:
             raise FinbenchError(f"max_length={max_length} is outside the model's window of {self._window} tokens.")
         self.max_length = self._window if max_length is None else int(max_length)
@@ -127,7 +130,8 @@ class ClassifierLM(LM):
         """
         columns = [self._column(request) for request in requests]
         texts = [tuple(request.doc["classifier_text"]) for request in requests]
-        encoded = {text: self._encode(text) for text in dict.fromkeys(texts)}
+        encoded = {text: self._checked.get(text) or self._encode(text) for text in dict.fromkeys(texts)}
+        self._checked.clear()
         for request, text in zip(requests, texts, strict=True):
             self._check_length(request, len(encoded[text]["input_ids"]))
         for text, ids in encoded.items():
@@ -142,13 +146,15 @@ class ClassifierLM(LM):
         return results
 
     def check(self, requests: Sequence[Instance]) -> None:
-        """Raise `FinbenchError` if one of these requests is longer than the model reads."""
-        lengths: dict[Text, int] = {}
+        """Raise `FinbenchError` if one of these requests is longer than the model reads.
+
+        Their ids are kept until they are asked for, or until `forget`.
+        """
         for request in requests:
             text = tuple(request.doc["classifier_text"])
-            if text not in lengths:
-                lengths[text] = len(self._encode(text)["input_ids"])
-            self._check_length(request, lengths[text])
+            if text not in self._checked:
+                self._checked[text] = self._encode(text)
+            self._check_length(request, len(self._checked[text]["input_ids"]))
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Take the hook of `--use_cache`, and say what to know of it."""
@@ -164,8 +170,21 @@ class ClassifierLM(LM):
         return "\n".join(turn["content"] for turn in chat_history)
 
     def forget(self) -> None:
-        """Drop what the tokenizer keeps of texts; nothing else keeps any."""
+        """Drop what is kept of texts, here and by the tokenizer."""
+        self._checked.clear()
         forget_texts(self.tokenizer)
+
+    def fold_adapter(self) -> None:
+        """Fold the adapter into the base's weights; `finbench.hf.bits.can_merge` says whether that can be exact."""
+        self.model = merged(self.model)
+
+    def hold_in(self, bits: int) -> None:
+        """Hold the base's matrices in 8 bits, or all of it in 16 with near ties asked in full, for a processor."""
+        self.model = int8_linears(self.model) if bits == 8 else NearTies(self.model).eval()
+
+    def sample(self, texts: Sequence[str] = ("Sales rose", "Sales of all plants rose")) -> dict[str, torch.Tensor]:
+        """Return a batch (B, T) of these texts, as the model reads it."""
+        return self._tensors([self._encode([text]) for text in texts])
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """Refuse: a classifier writes no text."""
@@ -231,42 +250,37 @@ class ClassifierLM(LM):
     def _scores(self, encoded: dict[Text, dict[str, list[int]]], disable_tqdm: bool) -> dict[Text, torch.Tensor]:
         """Return each text's log-probabilities (L,) in float32, on the CPU."""
         scores: dict[Text, torch.Tensor] = {}
-        training = self.model.training
-        self.model.eval()
+        if training := self.model.training:
+            self.model.eval()
         with tqdm(total=len(encoded), disable=disable_tqdm, desc="Classifying texts") as bar:
             for batch in self._batches(encoded):
                 logits = self.model(**self._tensors([encoded[text] for text in batch])).logits  # (B, L)
                 rows = torch.log_softmax(logits.float(), dim=-1).cpu()
                 scores.update(zip(batch, rows, strict=True))
                 bar.update(len(batch))
-        self.model.train(training)
+        if training:
+            self.model.train()
         return scores
 
     def _batches(self, encoded: dict[Text, dict[str, list[int]]]) -> Iterator[list[Text]]:
         """Yield texts of like length, the longest first, so that memory that will not do fails at once."""
-        alike = not self.padding_side()
-        batch: list[Text] = []
-        for text in sorted(encoded, key=lambda text: -len(encoded[text]["input_ids"])):
-            longest = len(encoded[batch[0]]["input_ids"]) if batch else 0
-            most = self._batch_size or max(1, AUTO_BATCH_TOKENS // max(longest, 1))
-            most = min(most, self._max_batch_size or most)
-            if batch and (len(batch) >= most or (alike and len(encoded[text]["input_ids"]) != longest)):
-                yield batch
-                batch = []
-            batch.append(text)
-        if batch:
-            yield batch
+        lengths = {text: len(ids["input_ids"]) for text, ids in encoded.items()}
+        most = min(self._batch_size or sys.maxsize, self._max_batch_size or sys.maxsize)
+        tokens = sys.maxsize if self._batch_size else AUTO_BATCH_TOKENS
+        if self.device.type == "cpu":
+            tokens = min(tokens, CACHED_TOKENS)
+        return like_length(lengths, most, tokens, alike=not self.padding_side())
 
     def padding_side(self) -> Side:
         """Return the side on which filling up a batch's shorter rows changes no answer, "" where both do."""
         key = sharing_key(self.model)
         if key not in self._sides:
-            self._sides[key] = padding_side(self.model, _pad_token(self.model, self.tokenizer))
+            self._sides[key] = padding_side(self.model, pad_token(self.model, self.tokenizer))
         return self._sides[key]
 
     def _tensors(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         """Return a batch (B, T), its shorter rows filled up."""
-        fill = {"input_ids": _pad_token(self.model, self.tokenizer), "token_type_ids": 0}
+        fill = {"input_ids": pad_token(self.model, self.tokenizer), "token_type_ids": 0}
         side = self.padding_side()
         tensors = {name: filled_up([row[name] for row in rows], fill[name], side) for name in rows[0]}
         tensors["attention_mask"] = filled_up([[1] * len(row["input_ids"]) for row in rows], 0, side)
@@ -279,28 +293,6 @@ def _available(device: str | None) -> str:
     if device is None:
         return "cuda" if has_gpu else "cpu"
     return device if has_gpu or not device.startswith("cuda") else "cpu"
-
-
-def _pad_token(model: Any, tokenizer: Any) -> int:
-    """Return the padding token that the model looks for; give it the tokenizer's where it has none (GPT-2, Llama)."""
-    config = model.config.get_text_config()
-    if config.pad_token_id is None:
-        config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    if config.pad_token_id is None:
-        raise FinbenchError("neither model nor tokenizer has a padding or end token: set pad_token in the tokenizer.")
-    return int(config.pad_token_id)
-
-
-def _window(model: Any, tokenizer: Any) -> int:
-    """Return the longest input in tokens, whichever of tokenizer and positions is shorter.
-
-    RoBERTa-type models count positions from behind the padding token's, so not all of theirs can be used.
-    """
-    sizes = [tokenizer.model_max_length, getattr(model.config.get_text_config(), "max_position_embeddings", None)]
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-            sizes.append(module.num_embeddings - module.padding_idx - 1)
-    return int(min((size for size in sizes if size and size > 0), default=NO_LIMIT))
 
 
 def _positive(name: str, value: int | str) -> int:

@@ -165,6 +165,10 @@ class FastLM(HFLM):
             else:  # an answer's last token is only predicted
                 self._check_length(request, len(before) + len(after) - 1, self.longest_input)
 
+    def fold_adapter(self) -> None:
+        """Fold the adapter into the base's weights; `finbench.hf.bits.can_merge` says whether that can be exact."""
+        self._model = merged(self.model)
+
     def forget(self) -> None:
         """Drop the ids of all texts that were tokenised, and what the tokenizer itself keeps of them."""
         self._kept.forget()

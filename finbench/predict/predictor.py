@@ -1,19 +1,18 @@
 """A base with an adapter that labels texts: the same requests that scoring sends, turned into confidences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from finbench.adapters.folder import RECORD
 from finbench.errors import FinbenchError
-from finbench.predict.calibration import read_temperature, softmax
-from finbench.predict.prompt import Prompt, first_of, for_classifier, prompt_of, recorded
+from finbench.predict.calibration import softmax
+from finbench.predict.loading import FLOATS, load
 from finbench.scoring.kinds import kind_called
 
-DEFAULT_TASK = "fin_fpb"
+EQUAL = 1e-5  # of a share
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,9 @@ class Predictor:
 
     `task` is the adapter's first, else `fin_fpb`. Labels and prompt are those that lie beside the adapter; a task's
     rows are read only where a language model has none (its prompt holds one of them as its shot). Safetensors only; no
-    code of a model's repository is run.
+    code of a model's repository is run. `base` may be a folder that `finbench export onnx` wrote; 8 `bits` of a
+    classifier on a processor are those of `finbench.hf.int8`. `merge` folds the adapter into a float base, if that
+    leaves the shares of a probe within 1e-5; `merged` and `precision` say what came of it.
 
     Raises:
         FinbenchError: base, adapter or task cannot be had, they do not go together, or the task needs more than a text.
@@ -50,32 +51,50 @@ class Predictor:
         bits: int | None = None,
         batch_size: int = 32,
         calibrated: bool = True,
+        merge: bool = False,
     ) -> None:
-        from finbench.adapters.folder import match_base, read_adapter
+        loaded = load(base, adapter, task, revision, trust_remote_code, bits, batch_size, calibrated)
+        self.lm, self.prompt = loaded.lm, loaded.prompt
+        self.task_name, self.labels, self.kind = self.prompt.task, self.prompt.labels, self.prompt.kind
+        self.temperature, self.precision, self.source = loaded.temperature, loaded.precision, loaded.source
+        self.is_classifier = loaded.classifier
+        self._try_out()
+        self.merged = merge and bits is None and self._merge(loaded.reload)
 
-        made = read_adapter(adapter) if adapter else None
-        if made is not None:
-            match_base(made, base, revision)
-        options: dict[str, Any] = {"revision": revision or "main", "batch_size": batch_size}
-        options["trust_remote_code"] = trust_remote_code
-        options |= {f"load_in_{bits}bit": True} if bits else {}
-        classifier = _is_classifier(base, made, options)
-        prompt = _recorded_prompt(made, task)
-        if prompt is None and not classifier:  # before the weights, which take longer
-            prompt = _prompt_of_task(_chosen(made, task))
-        self.lm = _load(base, str(made.path) if made is not None else None, classifier, options)
-        self.lm.forget()  # before the first text: the tokenizer keeps none from now on
-        if prompt is None:
-            labels = made.labels if made is not None and made.labels else self.lm.class_names()
-            prompt = for_classifier(_chosen(made, task), labels)
-        self._prompt, self.task_name, self.labels = prompt, prompt.task, prompt.labels
-        self.kind = prompt.kind
-        self.temperature = read_temperature(made.path, made.sha256, self.task_name) if made and calibrated else 1.0
-        lines = [f"{label}. {label}" for label in self.labels] if prompt.kind == "multiple_choice" else []
-        probe = "\n".join(["A text that shows at once whether model and task go together.", *lines])
-        for one in self.predict_each([probe]):
-            if isinstance(one, FinbenchError) and not prompt.until:
+    def _try_out(self) -> None:
+        """Ask one text before the first real one.
+
+        Raises:
+            FinbenchError: model and task do not go together.
+
+        """
+        for one in self.predict_each(self._probes()[:1]):
+            if isinstance(one, FinbenchError) and not self.prompt.until:
                 raise one
+
+    def _probes(self) -> list[str]:
+        lines = [f"{label}. {label}" for label in self.labels] if self.kind == "multiple_choice" else []
+        texts = ["A text that shows at once whether model and task go together.", "Profit fell.", "Sales rose. " * 40]
+        return ["\n".join([text, *lines]) for text in texts]
+
+    def _merge(self, reload: Callable[[], Any]) -> bool:
+        """Fold the adapter into the base where that changes no share of a probe; say whether it was done."""
+        from finbench.hf.bits import can_merge
+
+        if self.prompt.until or not can_merge(self.lm.model):
+            return False
+        before = self.predict_each(self._probes())
+        self.lm.fold_adapter()
+        after = self.predict_each(self._probes())
+        if all(_equal(old, new) for old, new in zip(before, after, strict=True)):
+            return True
+        self.lm = reload()
+        return False
+
+    @property
+    def rounded(self) -> bool:
+        """Return whether the weights are quantised, so that answers may be others than the float model's."""
+        return self.precision not in FLOATS
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Return the labels' log-likelihoods (N, L), in the order of `labels`; minus infinity for one not offered.
@@ -84,7 +103,7 @@ class Predictor:
             FinbenchError: a text is too long for the model, or its scores are no numbers.
 
         """
-        return self._logits([self._prompt.requests(text, number) for number, text in enumerate(texts)])
+        return self._logits([self.prompt.requests(text, number) for number, text in enumerate(texts)])
 
     def _logits(self, asked: Sequence[list[Any]]) -> np.ndarray:
         try:
@@ -106,7 +125,7 @@ class Predictor:
             FinbenchError: see `logits`; or an answer that was generated cannot be read.
 
         """
-        asked = [self._prompt.requests(text, number) for number, text in enumerate(texts)]
+        asked = [self.prompt.requests(text, number) for number, text in enumerate(texts)]
         found = self._answers(asked) if asked else []
         for one in found:
             if isinstance(one, FinbenchError):
@@ -122,8 +141,8 @@ class Predictor:
         fit: dict[int, list[Any]] = {}
         for number, text in enumerate(texts):
             try:
-                asked = self._prompt.requests(text, number)
-                if not self._prompt.until:
+                asked = self.prompt.requests(text, number)
+                if not self.prompt.until:
                     self.lm.check(asked)
                 fit[number] = asked
             except FinbenchError as error:
@@ -145,7 +164,7 @@ class Predictor:
         return [*self._each(asked[:middle]), *self._each(asked[middle:])]
 
     def _answers(self, asked: Sequence[list[Any]]) -> list[Prediction | FinbenchError]:
-        if self._prompt.until:
+        if self.prompt.until:
             return self._generated(asked)
         logits = self._logits(asked)
         shares = softmax(logits, self.temperature)
@@ -153,7 +172,7 @@ class Predictor:
 
     def _generated(self, asked: Sequence[list[Any]]) -> list[Prediction | FinbenchError]:
         """Return what generated answers say, by the rules that they are scored by."""
-        read = kind_called(self._prompt.kind).answer
+        read = kind_called(self.prompt.kind).answer
         try:
             texts = self.lm.generate_until([row[0] for row in asked], disable_tqdm=True)
         finally:
@@ -161,7 +180,7 @@ class Predictor:
         found: list[Prediction | FinbenchError] = []
         for row, text in zip(asked, texts, strict=True):
             said = read(row[0].doc, text)
-            wrong = FinbenchError(f"the model's answer {text.strip()[:60]!r} is no {self._prompt.kind}.")
+            wrong = FinbenchError(f"the model's answer {text.strip()[:60]!r} is no {self.prompt.kind}.")
             found.append(Prediction(said, None, {}) if said else wrong)
         return found
 
@@ -171,53 +190,17 @@ class Predictor:
         return Prediction(best, scores[best], scores)
 
 
-def _chosen(made: Any, task: str | None) -> str:
-    """Return the task that is asked: the given one, the adapter's first, or the default; of a group, its first."""
-    trained_on = list(made.record.get("tasks", [])) if made is not None else []
-    return first_of(task or (str(trained_on[0]) if trained_on else DEFAULT_TASK))
-
-
-def _recorded_prompt(made: Any, task: str | None) -> Prompt | None:
-    """Return the prompt that lies beside the adapter."""
-    if made is None or not made.record.get("prompts"):
-        return None
-    return recorded(made.record, _chosen(made, task), made.path / RECORD)
-
-
-def _prompt_of_task(name: str) -> Prompt:
-    """Return a task's prompt from the task itself, whose shot is one of its rows."""
-    from finbench.tasks.load import load_tasks
-
-    return prompt_of(name, load_tasks([name])[name])
-
-
-def _is_classifier(base: str, made: Any, options: dict[str, Any]) -> bool:
-    """Return whether the adapter, or else the base's own head, chooses between classes."""
-    from finbench.hf.classes import own_classes
-    from finbench.hf.load import load_config
-
-    if made is not None:
-        return bool(made.task_type == "SEQ_CLS")
-    return bool(own_classes(load_config(base, options["revision"], options["trust_remote_code"])))
-
-
-def _load(base: str, peft: str | None, classifier: bool, options: dict[str, Any]) -> Any:
-    """Return hf-classifier or hf-fast around the base."""
-    from finbench.hf.load import gguf_of
-
-    place, gguf = gguf_of(base)
-    options = {**options, **gguf, "use_safetensors": True}  # a pickle can run code as it is read
-    if classifier:
-        from finbench.models.classifier import ClassifierLM
-
-        return ClassifierLM(pretrained=base, peft=peft, **options)
-    from finbench.models.fast import FastLM
-
-    return FastLM(pretrained=place, peft=peft, **options)
+def _equal(old: Prediction | FinbenchError, new: Prediction | FinbenchError) -> bool:
+    """Return whether two answers are the same to `EQUAL`; what is too long for the model is so in both."""
+    if isinstance(old, FinbenchError) or isinstance(new, FinbenchError):
+        return isinstance(old, FinbenchError) and isinstance(new, FinbenchError)
+    return all(abs(new.scores[label] - share) <= EQUAL for label, share in old.scores.items())
 
 
 def load_several(base: str, adapters: Sequence[str], **options: Any) -> dict[str, Predictor]:
     """Return a predictor for each adapter by its folder's name, or one called `base`; they share the base's weights.
+
+    One adapter alone is folded into its base where that changes nothing.
 
     Raises:
         FinbenchError: two adapters have the same name, or one cannot be loaded.
@@ -230,7 +213,7 @@ def load_several(base: str, adapters: Sequence[str], **options: Any) -> dict[str
         name = Path(adapter).resolve().name if adapter else "base"
         if name in found:
             raise FinbenchError(f"two adapters are called {name!r}; rename the folder of one.")
-        found[name] = Predictor(base, adapter, **options)
+        found[name] = Predictor(base, adapter, merge=len(offered) == 1, **options)
         _share(found[name].lm.model, known)
     return found
 

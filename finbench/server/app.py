@@ -82,7 +82,10 @@ class Problem(BaseModel):
 
 
 class Offered(BaseModel):
-    """What this server offers; `status` is "ok", or says why nothing is answered."""
+    """What this server offers; `status` is "ok", or says why nothing is answered.
+
+    `precision` says how weights are held, `merged` that the one adapter is folded into its base.
+    """
 
     status: str
     version: str
@@ -90,6 +93,8 @@ class Offered(BaseModel):
     default: str
     task: str
     labels: list[str]
+    precision: str
+    merged: bool
 
 
 def build_app(
@@ -141,8 +146,8 @@ def _analyze(app: FastAPI, predictors: Mapping[str, Predictor], batcher: Batcher
         }.items()
     }
 
-    @app.post("/analyze", responses=errors, summary="Label a text, or several")
-    async def analyze(asked: Asked, request: Request) -> Label | Labels:
+    @app.post("/analyze", responses=errors, response_model=Label | Labels, summary="Label a text, or several")
+    async def analyze(asked: Asked, request: Request) -> Response:
         name = asked.adapter or default
         if name not in predictors:
             raise HTTPException(404, f"there is no adapter {name!r}; there are {', '.join(predictors)}")
@@ -154,7 +159,8 @@ def _analyze(app: FastAPI, predictors: Mapping[str, Predictor], batcher: Batcher
             raise HTTPException(413, f"{len(texts):,} texts; at most {limits.waiting:,} may wait, so split them")
         answers = await _answers(batcher, name, texts, request, limits.seconds)
         labels = [_label(place, answer) for place, answer in enumerate(answers)]
-        return Labels(results=labels) if asked.texts is not None else labels[0]
+        found = Labels(results=labels) if asked.texts is not None else labels[0]
+        return Response(found.model_dump_json(), media_type="application/json")  # FastAPI would check it once more
 
 
 async def _answers(
@@ -204,7 +210,7 @@ def _about(app: FastAPI, predictors: Mapping[str, Predictor], metrics: Metrics, 
         response.status_code = 200 if batcher.alive else 503
         return Offered(
             status="ok" if batcher.alive else STOPPED, version=__version__, adapters=list(predictors), default=name,
-            task=first.task_name, labels=list(first.labels),
+            task=first.task_name, labels=list(first.labels), precision=first.precision, merged=first.merged,
         )  # fmt: skip
 
     @app.get("/metrics", include_in_schema=False)

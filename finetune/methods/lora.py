@@ -22,17 +22,19 @@ def apply(model: Any, recipe: Recipe, **variant: bool) -> Any:
     """Return the model with LoRA; `variant` names PEFT's switches of its kin (use_dora, use_rslora)."""
     from peft import LoraConfig, get_peft_model
 
+    return get_peft_model(model, LoraConfig(**settings(model, recipe), **variant))
+
+
+def settings(model: Any, recipe: Recipe) -> dict[str, Any]:
+    """Return what a LoRA of this recipe on this model is configured with."""
     modules: list[str] | str | None = list(recipe.target_modules or ()) or ATTENTION.get(model.config.model_type)
     if modules == [EVERY_LINEAR]:
         modules = EVERY_LINEAR
-    config = LoraConfig(
-        **common(recipe),
-        r=recipe.r,
-        lora_alpha=recipe.alpha,
-        lora_dropout=recipe.dropout,
-        bias=recipe.bias,
-        target_modules=modules,
-        fan_in_fan_out=model.config.model_type == "gpt2",  # its Conv1D holds weights transposed
-        **variant,
-    )
-    return get_peft_model(model, config)
+    return common(recipe) | {
+        "r": recipe.r,
+        "lora_alpha": recipe.alpha,
+        "lora_dropout": recipe.dropout,
+        "bias": recipe.bias,
+        "target_modules": modules,
+        "fan_in_fan_out": model.config.model_type == "gpt2",  # its Conv1D holds weights transposed
+    }

@@ -7,7 +7,10 @@ from typing import Any
 from finbench.errors import FinbenchError
 from finetune.recipe import Recipe
 
-METHODS = ("full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3")
+METHODS = (
+    *("full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"),
+    *("lora_prefix", "lora_prompt"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ PEFT_TYPES = {
     "prompt": "PROMPT_TUNING",
     "ptuning": "P_TUNING",
     "ia3": "IA3",
+    "lora_prefix": "LORA_PREFIX",
+    "lora_prompt": "LORA_PROMPT",
 }
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from finbench.adapters.bottleneck.model import BottleneckConfig
+from finbench.adapters.combined.model import LoraPrefixConfig, LoraPromptConfig
 from finbench.adapters.folder import read_adapter, write_record
 from finbench.adapters.on_model import Switch, probe
 from finbench.errors import FinbenchError
@@ -38,6 +39,8 @@ CAUSAL: dict[str, Any] = {
     "layer norms": LNTuningConfig(task_type="CAUSAL_LM", target_modules=["ln_1", "ln_2"]),
     "bottleneck": BottleneckConfig(task_type="CAUSAL_LM"),
     "parallel bottleneck": BottleneckConfig(task_type="CAUSAL_LM", placement="parallel"),
+    "lora and a prefix": LoraPrefixConfig(task_type="CAUSAL_LM", target_modules=["c_attn"], num_virtual_tokens=3),
+    "lora and a prompt": LoraPromptConfig(task_type="CAUSAL_LM", target_modules=["c_attn"], num_virtual_tokens=3),
 }
 
 

@@ -20,6 +20,7 @@ from finetune.recipe import Recipe, read_recipe
 from finetune.shared_prefix import install, packed_batch, shared_batch, why_not_packed, why_plain
 
 METHODS = ["full", "lora", "dora", "rslora", "ia3", "bottleneck", "prefix", "prompt", "ptuning"]
+METHODS += ["lora_prefix", "lora_prompt"]
 
 
 def recipe_of(base: Path, folder: Path, *settings: str) -> Recipe:

@@ -19,6 +19,7 @@ class Model:
     """A predictor whose answers wait for `may`, or that does what `text` says."""
 
     task_name, labels = "fin_fpb", ("bad", "good")
+    precision, merged, rounded = "float32", False, False
 
     def __init__(self) -> None:
         self.may, self.began, self.seen = threading.Event(), threading.Event(), list[str]()

@@ -1,0 +1,1 @@
+"""LoRA with virtual tokens in one adapter, which PEFT refuses on one model."""
