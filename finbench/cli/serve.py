@@ -56,12 +56,7 @@ def run(options: argparse.Namespace) -> int:
             "there is no login and no encryption. Add --allow-remote if that is meant, or put a proxy with both in "
             "front of 127.0.0.1."
         )
-<<<<<<< HEAD
-    from finbench.predict.predictor import load_several
-=======
-    from finbench.cli.model import model_options
     from finbench.predict.predictor import EQUAL, load_several
->>>>>>> refs/heads/e18b
     from finbench.server.app import Limits, build_app
 
     names = names_of(options.host, options.allowed_host)
