@@ -38,8 +38,8 @@ class Footnotes:
         for remark, places in holders.items():
             together.setdefault(frozenset(places), []).append(remark)
         self._everywhere = together.pop(frozenset(kept), [])
-        for places, remarks in together.items():
-            for place in places:
+        for held, remarks in together.items():
+            for place in held:
                 self._remarks[place] = (*self._remarks.get(place, ()), "; ".join(remarks))
         self._numbers: dict[str, int] = {}
 

@@ -48,7 +48,8 @@ def f1(outcomes: Outcomes, first: Cells, second: Cells) -> exact.Comparison | st
         return why_not(outcomes, first, second)
     one, other = (sum(each.counts(labels) for each in side) * times for side, times in _scaled(*rows))
     kinds, times = np.unique(np.concatenate([one, other], axis=1), axis=0, return_counts=True)
-    return draws.permutation(*np.split(kinds, 2, axis=1), times, stats.f1_of)
+    first_kinds, second_kinds = np.split(kinds, 2, axis=1)
+    return draws.permutation(first_kinds, second_kinds, times, stats.f1_of)
 
 
 def gained(outcomes: Outcomes, first: Cells, second: Cells) -> Gained | None:

@@ -43,7 +43,7 @@ def _methods(view: View, found: Sequence[BestOfTask]) -> str:
 
 def _leads(view: View, own: Sequence[BestOfTask]) -> list[str]:
     """Return by how much one method's bests lead over the next method: shown, not shown, and without another."""
-    shown, tied, alone = [], [], []
+    shown, tied, alone = list[str](), list[str](), list[str]()
     for one in own:
         task, method = short(one.scored.task), _method(one.scored.line)
         others = [rival for rival in view.main(one.scored.task) if _method(rival.line) not in (method, BARE)]
