@@ -12,21 +12,30 @@ TEXTS = ("row_id", "cluster", "gold", "prediction")
 
 
 def write_outcomes(path: Path, outcomes: Sequence[Outcome], hashed: bool) -> None:
-    """Write one line a row; free answers as hashes, since they may quote what a dataset's licence keeps here."""
+    """Write one line a row; free answers and clusters as hashes: they may quote what a dataset's licence keeps here."""
     import pyarrow
     import pyarrow.parquet
 
     def shown(answer: str) -> str:
-        return hashlib.sha256(answer.encode()).hexdigest()[:16] if hashed and answer else answer
+        return _digest(answer) if hashed and answer else answer
 
     columns = {
         "row_id": pyarrow.array([one.row_id for one in outcomes], pyarrow.string()),
-        "cluster": pyarrow.array([one.cluster for one in outcomes], pyarrow.string()),
+        "cluster": pyarrow.array([_cluster(one) for one in outcomes], pyarrow.string()),
         "gold": pyarrow.array([shown(one.gold) for one in outcomes], pyarrow.string()),
         "prediction": pyarrow.array([shown(one.prediction) for one in outcomes], pyarrow.string()),
         "scores": pyarrow.array([list(one.scores) for one in outcomes], pyarrow.list_(pyarrow.float64())),
     }
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+
+def _cluster(outcome: Outcome) -> str:
+    """Return what says which rows stand together: a dataset may call that by the text that they share."""
+    return outcome.cluster if outcome.cluster == outcome.row_id else _digest(outcome.cluster)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def table_of(content: bytes, columns: Sequence[str] = TEXTS) -> Any:
