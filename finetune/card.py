@@ -171,7 +171,7 @@ def card(record: dict[str, Any], pictures: Sequence[str] = ()) -> str:
 
 def _of_teacher(record: dict[str, Any]) -> list[str]:
     """Return whose student it is, and which rows that teacher labelled."""
-    teacher, unlabelled = record.get("teacher"), record.get("unlabelled")
+    teacher, unlabelled = record.get("teacher"), record.get("unlabelled") or {"rows": {}}
     if not teacher:
         return []
     recipe, made = record["recipe"], teacher["adapter"]
@@ -182,7 +182,7 @@ def _of_teacher(record: dict[str, Any]) -> list[str]:
         f"{adapter}, {teacher['precision']}), which gives {agrees} train rows their label; distil_weight "
         f"{recipe['distil_weight']:g}, temperature {recipe['temperature']:g}"
     ]
-    for task, rows in unlabelled["rows"].items() if unlabelled else ():
+    for task, rows in unlabelled["rows"].items():
         said.append(
             f"- {rows['trained_on']:,} of {rows['read']:,} texts of {unlabelled['file']} labelled by the teacher for "
             f"{task}: {left_out(rows)}"

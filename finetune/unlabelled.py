@@ -101,7 +101,7 @@ def _rows_like(like: Row, path: Path) -> list[Row]:
     return [
         Row(
             f"unlabelled-{number}",
-            **{field: record[field] for field in fields},
+            **{field: record[field] for field in fields},  # type: ignore[arg-type]
             classifier_text=tuple(record[field] for field in read),
         )
         for number, record in enumerate(read_table(path, fields))

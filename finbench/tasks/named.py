@@ -7,7 +7,7 @@ from finbench.errors import FinbenchError
 from finbench.paths import task_folders
 from finbench.settings import suggestion
 
-NAME = re.compile(r"^\s*(?:task|group|tag)\s*:\s*[\"']?([\w.-]+)", re.MULTILINE)
+NAME = re.compile(r"^\s*(?:task|group|tag)[ \t]*:[ \t]*[\"']?(\w[\w.-]*)", re.MULTILINE)
 
 
 def check_named(names: Iterable[str]) -> None:

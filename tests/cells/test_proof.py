@@ -81,7 +81,7 @@ def check(path: Path) -> tuple[str, str]:
     for kind in ("csv", "lm-eval", "every-eval-ever"):
         assert main(["export", kind, "--cells", str(folder), "--output", str(folder.with_name(kind))]) == 1
     assert not is_done(folder, KEY) and "\n" not in cells.unreadable[0].problem
-    return cells.unreadable[0].problem, (boards / "README.md").read_text()
+    return cells.unreadable[0].problem, "".join((boards / name).read_text() for name in ("README.md", "notes.md"))
 
 
 @pytest.mark.parametrize(("change", "message"), SENSELESS)
@@ -175,7 +175,7 @@ def test_a_name_that_is_no_text_takes_no_board_down(path: Path, capsys: pytest.C
     (path.parents[2] / os.fsdecode(b"caf\xe9.json")).write_text("{}")
     boards = path.parents[2].with_name("boards")
     assert main(["leaderboard", "--cells", str(path.parents[2]), "--output", str(boards)]) == 1
-    assert "caf" in (boards / "README.md").read_text()
+    assert "caf" in (boards / "notes.md").read_text()
 
 
 def test_what_was_proved_is_remembered_by_its_seal_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def scored_load(base: Path, folder: Path) -> float:
 
 
 def test_a_cell_says_what_ran_beside_it(tmp_path: Path) -> None:
-    base = build_model(tmp_path / "gpt2", "gpt2", n_inner=2048)
+    base = build_model(tmp_path / "gpt2", "gpt2", n_inner=131072)  # long enough to be counted
     with others_busy(2 * cores()):
         beside_others = scored_load(base, tmp_path / "busy")
     assert beside_others > 0.4

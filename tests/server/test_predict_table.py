@@ -18,6 +18,8 @@ ROWS = 'id,headline,label\n1,"Sales rose, again",good\n2,,bad\n3,Profit fell,bad
 class Told:
     """A predictor that answers every text alike."""
 
+    rounded = False
+
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
