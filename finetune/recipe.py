@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -173,10 +174,35 @@ class Recipe:
         return found
 
     def sha256(self) -> str:
-        """Return a hash of all settings; later ones are in it where they say something, so that earlier hashes stay."""
+        """Return a hash of all settings, with what the teacher's adapter and the unlabelled file hold when first asked.
+
+        Later settings are in it where they say something, so that earlier hashes stay.
+
+        Raises:
+            FinbenchError: the teacher's adapter or the unlabelled file is not there.
+
+        """
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         unsaid = {name for name in LATER if not getattr(self, name)} | {*(() if self.teacher else TAUGHT)}
         settings = {name: value for name, value in self.settings().items() if name not in unsaid}
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(settings | self._learned_from(), sort_keys=True).encode()).hexdigest()
+
+    def _learned_from(self) -> dict[str, str]:
+        """Return hashes of the files that a student learns from: a changed one makes another training."""
+        from finbench.adapters.base_hash import sha256_of_file
+        from finbench.adapters.folder import read_adapter
+
+        found = {}
+        if self.teacher is not None and self.teacher.adapter is not None:
+            found["teacher_sha256"] = read_adapter(self.teacher.adapter).sha256
+        if self.unlabelled:
+            if not Path(self.unlabelled).is_file():
+                raise FinbenchError(f"unlabelled: there is no file {self.unlabelled!r}.")
+            found["unlabelled_sha256"] = sha256_of_file(Path(self.unlabelled))
+        return found
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

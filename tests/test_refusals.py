@@ -16,6 +16,7 @@ print(status, [name for name in {HEAVY} if name in sys.modules])
 """
 RECIPE = "base: gpt2\ntasks: [fin_fpb]\nmethod: lora\n"
 MATRIX = "name: m\ntasks: [fin_fbp]\nbases: [{base: gpt2}]\n"
+NEEDS = {"sweep": "optuna", "serve": "fastapi_offline"}  # what an extra of a command's name brings
 REFUSED = {
     "finetune r.yaml precision=bf16": "precision is 'bf16'; choose one of float32, bfloat16, float16.",
     "finetune r.yaml epoch=1": "has no key 'epoch': did you mean epochs?",
@@ -40,9 +41,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("words", REFUSED)
 def test_a_wrong_argument_is_refused_before_the_heavy_imports(words: str, tmp_path: Path) -> None:
-    extra = {"sweep": "optuna", "serve": "fastapi_offline"}.get(words.split()[0])
-    if extra and find_spec(extra) is None:
-        pytest.skip(f"{extra} is not installed")
+    extra = words.split()[0]
+    if extra in NEEDS and find_spec(NEEDS[extra]) is None:
+        pytest.skip(f"the extra {extra} is not installed, which is what the command says first")
     (tmp_path / "r.yaml").write_text(RECIPE)
     (tmp_path / "s.yaml").write_text("values: {r: [4, 8]}\n")
     (tmp_path / "m.yaml").write_text(MATRIX)

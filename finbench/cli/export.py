@@ -1,6 +1,7 @@
 """`finbench export FORMAT`: cells as other programs read them, or with `onnx` a classifier as onnxruntime serves it."""
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,9 @@ def _rows(predictor: Any, adapter: str | None) -> tuple[list[str], str]:
     from finbench.tasks.load import load_tasks
 
     name = predictor.task_name
-    try:
-        if adapter is None:
-            raise FinbenchError("no adapter, no record of a training")
-        docs = held_out(name, dict(read_adapter(adapter).record))
-        return [doc["text"] for doc in docs][:MOST_ROWS], f"rows of {name} held out of its training"
-    except FinbenchError:
-        rows = load(**load_tasks([name])[name].config.dataset_kwargs).splits["train"]
-        return [row.text for row in rows][:MOST_ROWS], f"train rows of {name}"
+    if adapter is not None:
+        with suppress(FinbenchError):  # it was trained on other tasks, or with nothing held out
+            docs = held_out(name, dict(read_adapter(adapter).record))
+            return [doc["text"] for doc in docs][:MOST_ROWS], f"rows of {name} held out of its training"
+    rows = load(**load_tasks([name])[name].config.dataset_kwargs).splits["train"]
+    return [row.text for row in rows][:MOST_ROWS], f"train rows of {name}"

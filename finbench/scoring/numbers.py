@@ -33,7 +33,8 @@ MINUSES = re.compile(f"{MINUS_WORD}|{MINUS}", re.IGNORECASE)
 SPACED_MINUS = re.compile(rf"{MINUS}\s")
 # What makes another number of it: an operation, a fraction, a range, a minus behind it, a sign of other units.
 GOES_ON = re.compile(
-    rf"\s*[x×*·/÷^]\s*\d|\s*[¼-¾⅐-⅞]|{MINUS}(?:[\s\d$€£¥(.]|$)|[.,]\d|\+(?!\s*\d)|\s*(?:¢|(?i:cents?|pence|[cd]r|dozens?|mill|bill|tr)\b)|"
+    rf"\s*[x×*·/÷^]\s*\d|\s*[¼-¾⅐-⅞]|{MINUS}(?:[\s\d$€£¥(.]|$)|[.,]\d|\+(?!\s*\d)|"
+    r"\s*(?:¢|(?i:cents?|pence|[cd]r|dozens?|mill|bill|tr)\b)|"
     r"(?i:\s+(?:[a-z]+\s+)?or\s+(?:more|less|fewer|higher|lower|above|over|under)\b)"
 )
 NUMBERED = re.compile(r"(?i:\b(?:no|nos|nr)\.|№|n°)\s*$")
@@ -55,7 +56,8 @@ ONES = (
 SPELLED = re.compile(rf"\b(?:{ONES})(?:[\s-]+(?:and\s+)?(?:{ONES}|{SCALE}))*\b", re.IGNORECASE)
 SPELLED_BEFORE = re.compile(rf"\b(?:{ONES}|{SCALE})(?:\s+percent)?\s*$", re.IGNORECASE)
 APART = re.compile(  # millions, negative, EURm, ($000s)
-    rf"(?<!\w)(?:{SCALE})(?!\w)|\b(?:minus|negative)\b|(?:{CURRENCY}|\b(?:{CODES}))\s?(?:mm|[kmbt]|bn)(?!\w)|(?<![\w.,])[$€£']?000'?s?\b",
+    rf"(?<!\w)(?:{SCALE})(?!\w)|\b(?:minus|negative)\b|(?:{CURRENCY}|\b(?:{CODES}))\s?"
+    r"(?:mm|[kmbt]|bn)(?!\w)|(?<![\w.,])[$€£']?000'?s?\b",
     re.IGNORECASE,
 )
 

@@ -21,8 +21,10 @@ MINUS = "[-\u02d7\u2012\u2013\u2014\u2015\u2043\u207b\u208b\u2212\u2796\ufe58\uf
 MINUS_WORD = r"\b(?:minus|negative|negativ)\s+|[负負]|マイナス"
 LETTER = r"[^\W\d_\u3040-\u30ff\u3400-\u9fff]"  # one that makes a longer word of what stands before it
 UNIT = re.compile(
-    r"\s*(?:(?P<percent>%|(?:percent(?:age)?(?:\s+points?)?|per\s+cent|pct|prozent|pc|ppt?s?|p\.p\.)(?![^\W\d]))|(?P<mille>‰)|(?P<times>x(?!\s*\w))|(?P<basis>(?:bps?|basis\s+points?)\b)|"
-    rf"(?P<scale>{SCALE})(?!{LETTER})|(?P<coded>[kmt])(?:{CODES})(?!{LETTER})|(?P<letter>mm|[kmbt])(?!{LETTER})|(?P<han>{'|'.join(HAN)})|(?P<money>{MONEY}))",
+    r"\s*(?:(?P<percent>%|(?:percent(?:age)?(?:\s+points?)?|per\s+cent|pct|prozent|pc|ppt?s?|p\.p\.)(?![^\W\d]))|"
+    r"(?P<mille>‰)|(?P<times>x(?!\s*\w))|(?P<basis>(?:bps?|basis\s+points?)\b)|"
+    rf"(?P<scale>{SCALE})(?!{LETTER})|(?P<coded>[kmt])(?:{CODES})(?!{LETTER})|(?P<letter>mm|[kmbt])(?!{LETTER})|"
+    rf"(?P<han>{'|'.join(HAN)})|(?P<money>{MONEY}))",
     re.IGNORECASE,
 )
 NOTE = re.compile(
@@ -42,11 +44,13 @@ DATE = re.compile(
     rf"\b{MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+(?:19|20)\d\d)?\b(?![.,]\d)|"
     rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?\s+(?:of\s+)?{MONTH},?(?:\s+(?:19|20)\d\d\b)?|\b{MONTH}\s+(?:19|20)\d\d\b|"
     r"\b(?:fy|fiscal(?:\s+year)?|calendar\s+year)\s*'?(?:(?:19|20)\d\d|\d\d)(?:[-/]\d{2,4})?\b|"
-    r"\b(?:[qh][1-4]|[1-4][qh])(?:\d\d\b|\b(?:\s*(?:fy\s*)?(?:'\d\d|(?:19|20)\d\d)\b)?)|(?:19|20)\d\d年(?:度|\d{1,2}月)?(?:\d{1,2}日)?",
+    r"\b(?:[qh][1-4]|[1-4][qh])(?:\d\d\b|\b(?:\s*(?:fy\s*)?(?:'\d\d|(?:19|20)\d\d)\b)?)|"
+    r"(?:19|20)\d\d年(?:度|\d{1,2}月)?(?:\d{1,2}日)?",
     re.IGNORECASE,
 )
 YEAR = re.compile(
-    r"\b(?:in|for|of|by|during|since|from|to|year|ended|ending|jahre?|année|en|anno|año)\s+(?:19|20)\d\d\b(?![.,]\d)|^\s*(?:19|20)\d\d\s*:|\((?:19|20)\d\d\)",
+    r"\b(?:in|for|of|by|during|since|from|to|year|ended|ending|jahre?|année|en|anno|año)\s+(?:19|20)\d\d\b"
+    r"(?![.,]\d)|^\s*(?:19|20)\d\d\s*:|\((?:19|20)\d\d\)",
     re.IGNORECASE,
 )
 
