@@ -41,7 +41,9 @@ def settings_of(given: str) -> dict[str, Any]:
             "is none: move or link the folder."
         )
     if importlib.util.find_spec("bert_score") is None:
-        raise FinbenchError("kind bertscore needs the package bert-score: pip install 'finbench[bertscore]'.")
+        raise FinbenchError(
+            'kind bertscore needs the package bert-score: pip install ".[bertscore]" in the checkout of finbench.'
+        )
     return {"bertscore": str(folder), "bertscore_sha256": _hash(folder)}
 
 
