@@ -69,7 +69,6 @@ def _ways(base: str, adapter: Path, folder: Path) -> dict[str, Command]:
         "stock": ["benchmarks.stock_service", base, str(adapter)],
         "one at a time": [*ours, *worn, "--max-batch", "1"],
         "float, merged": [*ours, *worn],
-        "16 bits": [*ours, *worn, "--bits", "16"],
         "8 bits": [*ours, *worn, "--bits", "8"],
     }
     if find_spec("onnxruntime") is not None:

@@ -18,9 +18,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, several: bool = False, 
     parser.add_argument("--task", help="whose labels and prompt are used (default: the adapter's own, else fin_fpb)")
     parser.add_argument("--revision", help="commit of the base on the hub")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that the base brings with it")
-    parser.add_argument(
-        "--bits", type=int, choices=(4, 8, 16), help="hold the base's weights in 4 or 8 bits (16: see docs)"
-    )
+    parser.add_argument("--bits", type=int, choices=(4, 8), help="hold the base's weights in 4 or 8 bits")
     parser.add_argument("--batch-size", type=int, default=32, help="texts that run together (default: 32)")
 
 

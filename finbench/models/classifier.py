@@ -17,7 +17,6 @@ from finbench.hf.bits import merged
 from finbench.hf.classes import class_names
 from finbench.hf.forget import forget_texts
 from finbench.hf.int8 import int8_linears
-from finbench.hf.near_ties import NearTies
 from finbench.hf.padding import Side, filled_up, padding_side
 from finbench.hf.sharing import sharing_key
 from finbench.hf.wrapped import virtual_tokens
@@ -178,9 +177,9 @@ class ClassifierLM(LM):
         """Fold the adapter into the base's weights; `finbench.hf.bits.can_merge` says whether that can be exact."""
         self.model = merged(self.model)
 
-    def hold_in(self, bits: int) -> None:
-        """Hold the base's matrices in 8 bits, or all of it in 16 with near ties asked in full, for a processor."""
-        self.model = int8_linears(self.model) if bits == 8 else NearTies(self.model).eval()
+    def hold_in_int8(self) -> None:
+        """Hold the base's matrices in 8 bits, for a processor."""
+        self.model = int8_linears(self.model)
 
     def sample(self, texts: Sequence[str] = ("Sales rose", "Sales of all plants rose")) -> dict[str, torch.Tensor]:
         """Return a batch (B, T) of these texts, as the model reads it."""

@@ -15,7 +15,7 @@ from finbench.settings import filled
 
 DEFAULT_TASK = "fin_fpb"
 EXPORTED = "exported.json"  # beside an exported model: what it was made from, and what it is asked
-DYNAMIC = {8: "int8 (dynamic)", 16: "bfloat16 (near ties in float32)"}  # of a classifier on a processor
+DYNAMIC = "int8 (dynamic)"  # how a classifier on a processor holds 8 bits
 FLOATS = ("float32", "bfloat16", "float16", "onnx float32")  # what answers as the model was trained to
 
 
@@ -61,9 +61,7 @@ def load(
     options: dict[str, Any] = {"revision": revision or "main", "batch_size": batch_size}
     options["trust_remote_code"] = trust_remote_code
     classifier = _is_classifier(base, made, options)
-    dynamic = bits if bits in DYNAMIC and classifier and not _has_gpu() else None
-    if bits == 16 and not dynamic:
-        raise FinbenchError("--bits 16 is for a classifier on a processor: leave it out, or give 4 or 8.")
+    dynamic = bits == 8 and classifier and not _has_gpu()
     options |= {f"load_in_{bits}bit": True} if bits and not dynamic else {}
     prompt = _recorded_prompt(made, task)
     if prompt is None and not classifier:  # before the weights, which take longer
@@ -74,7 +72,7 @@ def load(
         labels = made.labels if made is not None and made.labels else lm.class_names()
         prompt = for_classifier(_chosen(made, task), labels)
     temperature = read_temperature(made.path, made.sha256, prompt.task) if made and calibrated else 1.0
-    precision = DYNAMIC[dynamic] if dynamic else f"{bits} bits" if bits else str(lm.model.dtype).removeprefix("torch.")
+    precision = DYNAMIC if dynamic else f"{bits} bits" if bits else str(lm.model.dtype).removeprefix("torch.")
     source = {"base": base, "adapter": made.name if made else None, "adapter_sha256": made.sha256 if made else None}
     return Loaded(lm, prompt, temperature, precision, classifier, source, reload)
 
@@ -136,8 +134,8 @@ def _is_classifier(base: str, made: Any, options: dict[str, Any]) -> bool:
     return bool(own_classes(load_config(base, options["revision"], options["trust_remote_code"])))
 
 
-def _model(base: str, peft: str | None, classifier: bool, options: dict[str, Any], dynamic: int | None) -> Any:
-    """Return hf-classifier or hf-fast around the base, an adapter folded in where `dynamic` bits hold its weights.
+def _model(base: str, peft: str | None, classifier: bool, options: dict[str, Any], dynamic: bool) -> Any:
+    """Return hf-classifier or hf-fast around the base, an adapter folded in where `dynamic` 8 bits hold its weights.
 
     Their tokenizers keep no text from now on.
     """
@@ -159,5 +157,5 @@ def _model(base: str, peft: str | None, classifier: bool, options: dict[str, Any
     if dynamic:
         if can_merge(lm.model):
             lm.fold_adapter()
-        lm.hold_in(dynamic)
+        lm.hold_in_int8()
     return lm

@@ -77,20 +77,6 @@ def test_eight_bits_answer_alone_as_in_a_batch_and_say_what_they_are(
     assert found["precision"] == "int8 (dynamic)" and found["merged"] is False
 
 
-def test_sixteen_bits_ask_near_ties_in_full(bert: Path, gpt2: Path, causal_adapter: Path, adapter: Path) -> None:
-    full = Predictor(str(bert), str(adapter))
-    halves, some = Predictor(str(bert), str(adapter), bits=16), Predictor(str(bert), str(adapter), bits=16)
-    assert halves.precision == "bfloat16 (near ties in float32)" and halves.rounded
-    expected = full.predict(TEXTS)
-    assert [one.label for one in halves.predict(TEXTS)] == [one.label for one in expected]
-    some.lm.model.near = 100.0  # then every row is one
-    assert furthest(some, full) < 1e-5
-    some.lm.model.near = 0.0
-    assert 1e-5 < furthest(some, full) < 0.05
-    with pytest.raises(FinbenchError, match="--bits 16 is for a classifier"):
-        Predictor(str(gpt2), str(causal_adapter), bits=16)
-
-
 def test_a_matrix_in_eight_bits_is_near_the_one_it_was_made_from() -> None:
     torch.manual_seed(0)
     linear, given = torch.nn.Linear(96, 40), torch.randn(3, 7, 96) * torch.logspace(-3, 3, 7)[:, None]
