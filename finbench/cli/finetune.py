@@ -199,5 +199,5 @@ def _say_rows(title: str, record: Mapping[str, Any]) -> None:
         print(f"  {unlabelled['file']}, {task}: {rows['trained_on']} of {rows['read']} rows, {left_out(rows)}")
     looked = unlabelled["checked_against"]
     print(f"  looked for in {sum(looked.values())} test rows of {len(looked)} tasks")
-    for task, reason in unlabelled["not_checked"].items():
-        print(f"  not looked for in those of {task}: {reason}")
+    if others := unlabelled["not_checked"]:
+        print(f"  not in those of {', '.join(others)}, which are not here; `finbench data audit` says what to get")

@@ -98,7 +98,8 @@ def _original(written: str, shown: str, place: str) -> str:
 
 def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Return the records of a CSV that are not blank, each with the line that it begins in."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv.reader(lines, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -110,6 +111,14 @@ def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
             ) from None
         if cells is None:
             return
+        written, read = (sum(part.count('"') for part in parts) for parts in (lines[line - 1 : reader.line_num], cells))
+        # Quotes come in pairs but for a sign of inches in a record without quotes. A stray one beside quoted cells has
+        # cut a cell of several lines in two.
+        if written % 2 and written > read:
+            raise FinbenchError(
+                f"{path}, line {line}: a stray double quote beside cells in double quotes; write one inside of a cell "
+                "twice, and put the cell in quotes."
+            )
         if len(cells) > 1 or (cells and cells[0].strip()):
             yield line, cells
 

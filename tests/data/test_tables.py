@@ -61,6 +61,7 @@ def with_line(number: int, line: str) -> list[str]:
         # Opened in one record, closed in a later one: two records of 30 would be left out without a word.
         ([*LINES[:9], '"Unit 9 reports,good', LINES[10], 'a screen of 19",bad', *LINES[12:]], r"line 11: .*stray"),
         ([*LINES[:9], '"Unit 9 reports,good', 'a screen of 19",bad', *LINES[12:]], r"line 11: .*stray"),
+        (with_line(9, '"",\n;","good"'), r"line 12: a stray double quote beside cells"),  # one cell of two lines before
         (with_line(4, "Unit 4, the third, reports,bad"), r"line 6 has 4 cells and the header 2"),
         (with_line(4, "Unit 4 reports, bad,"), r"line 6 has 3 cells and the header 2"),
         (with_line(4, "Unit 4\nreports,bad"), r"line 6 has 1 cells and the header 2"),

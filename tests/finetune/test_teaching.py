@@ -75,7 +75,11 @@ def test_a_killed_teacher_goes_on_where_it_was(llama_teacher: tuple[Path, Path],
 
 
 def test_unlabelled_texts_are_labelled_and_leaks_are_counted(
-    llama_teacher: tuple[Path, Path], bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    llama_teacher: tuple[Path, Path],
+    bert: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from finbench.tasks.load import load_tasks
 
@@ -99,6 +103,10 @@ def test_unlabelled_texts_are_labelled_and_leaks_are_counted(
     ]
     with (tmp_path / "more.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["id", "text"], *([str(n), text] for n, text in enumerate(texts))])
+    absent = "task: gone\ncustom_dataset: !function finbench.data.load.splits\ndataset_kwargs: {dataset: file}\n"
+    (tmp_path / "tasks_yaml").mkdir()
+    (tmp_path / "tasks_yaml" / "gone.yaml").write_text(absent.replace("file}", f"file, test: {tmp_path}/gone.csv}}"))
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "student"
     command = ["finetune", str(tmp_path / "student.yaml"), "limit=16", f"unlabelled={tmp_path / 'more.csv'}"]
     teacher = f"teacher={{base: '{llama_teacher[0]}', adapter: {llama_teacher[1]}, bits: null}}"
@@ -111,9 +119,10 @@ def test_unlabelled_texts_are_labelled_and_leaks_are_counted(
         "stands in train": 1, "stands in the prompt's shot": 1, "repeated": 1, "no text": 1,
     }  # fmt: skip
     assert sum(counts["labels"].values()) == len(held_out) + 1
-    assert not record["unlabelled"]["not_checked"] and len(record["unlabelled"]["checked_against"]) >= 9
+    assert record["unlabelled"]["not_checked"] == ["gone"] and len(record["unlabelled"]["checked_against"]) >= 9
     said = capsys.readouterr().out
     assert "taught by teacher" in said and f"more.csv, fin_fpb: {len(held_out) + 1} of {len(texts)} rows" in said
+    assert "not in those of gone, which are not here" in said and str(tmp_path) not in json.dumps(record["unlabelled"])
     card = (folder / "README.md").read_text()
     assert "student of teacher" in card and "of more.csv labelled by the teacher" in card
     assert record["teacher"]["adapter"]["sha256"][:12] in card
