@@ -3,8 +3,10 @@
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,6 +191,33 @@ def test_a_stage_that_dies_ends_the_pipeline_with_a_message(bases: dict[str, Pat
         log_likelihoods(lm, 3)
     with pytest.raises(FinbenchError, match="load the model again"):
         log_likelihoods(lm, 3)
+
+
+def linger(stages: dict[int, ConnectedStage], number: int) -> None:
+    """Let the first stage's process do what it does not come back from, as a send to a peer that has just gone."""
+    if dist.get_rank() == 0:
+        print("waiting", flush=True)
+        time.sleep(300)
+
+
+def test_a_wait_for_a_stage_that_died_ends(bases: dict[str, Path]) -> None:
+    driver = """
+        from finbench.engine.pipeline import crew
+        from finbench.models.fast import FastLM
+        from tests.engine.test_pipeline import linger
+        crew.NOTICE_SECONDS = 1
+        pipeline = FastLM({base!r}, pipeline=2).pipeline
+        print("WORKER", pipeline._crew.processes[0].pid, flush=True)
+        pipeline.run(linger)
+    """
+    code = textwrap.dedent(driver).format(base=str(bases["llama"]))
+    driven = forked.start([sys.executable, "-c", code])
+    lines = iter(driven.stdout.readline, "")
+    worker = next(int(line.split()[1]) for line in lines if line.startswith("WORKER"))
+    assert "waiting\n" in lines
+    os.kill(worker, signal.SIGKILL)
+    assert driven.wait(60) == 1
+    assert "stage 1 of the pipeline has ended" in driven.stderr.read()
 
 
 @pytest.mark.parametrize("given", [{"device_map": "auto"}, {"device_map": "cpu"}, {"device_map": {"": "cpu"}}])

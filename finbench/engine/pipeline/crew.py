@@ -20,6 +20,7 @@ FOREVER = timedelta(days=365)  # a stage may wait for its next command as long a
 WORKER = "from finbench.engine.pipeline.crew import work; work()"
 CPU = torch.device("cpu")
 WATCH_SECONDS = 0.5
+NOTICE_SECONDS = 60.0  # in which this process sees by itself that another one has ended
 STARTED = "started"
 
 
@@ -33,6 +34,7 @@ class Crew:
         self.kept = _held
         self.gone: list[int] = []  # keys of what nobody needs any more, dropped with the next command
         self.intact = True
+        self.running = False  # whether a command is under way
         if self.given:
             _join()
         else:
@@ -63,6 +65,24 @@ class Crew:
                 for process in self.processes:
                     process.kill()
             time.sleep(WATCH_SECONDS)
+        if not any(process.poll() for process in self.processes):
+            return
+        seen = time.monotonic()
+        while self.running and time.monotonic() - seen < NOTICE_SECONDS:
+            time.sleep(WATCH_SECONDS)
+        if self.running:  # gloo may wait for ever for a peer that goes just as something is sent to it
+            sys.stderr.write(f"finbench: {self._said()} This process waits for it in vain, and ends.\n")
+            sys.stderr.flush()
+            os._exit(1)
+
+    def _ended(self) -> list[str]:
+        return [str(number) for number, process in enumerate(self.processes, 1) if process.poll() is not None]
+
+    def _said(self) -> str:
+        return (
+            f"stage {', '.join(self._ended()) or 'at another place'} of the pipeline has ended, for the reason that it "
+            "printed above. If memory ran out, give a smaller batch_size, fewer bits or more stages."
+        )
 
     def together(self, function: Callable[..., Any], *arguments: Any, **here: Any) -> Any:
         """Run a function of (what is kept, arguments) in every process, `here` added in this one; return what it gives.
@@ -74,26 +94,27 @@ class Crew:
         if not self.intact:
             raise FinbenchError("the pipeline's processes have ended: load the model again.")
         self.intact = False
+        if self._ended():
+            raise FinbenchError(self._said())
+        self.running = True
         try:
             gone = [self.gone.pop() for _ in range(len(self.gone))]
             dist.broadcast_object_list([(function, arguments, gone)], 0, device=CPU)
             _drop(gone)
             result = function(_held, *arguments, **here)
         except RuntimeError as error:
-            ended = [str(n) for n, process in enumerate(self.processes, 1) if process.poll() is not None]
-            if "closed" not in str(error) and "reset" not in str(error) and not ended:
+            if "closed" not in str(error) and "reset" not in str(error) and not self._ended():
                 raise
-            raise FinbenchError(
-                f"stage {', '.join(ended) or 'at another place'} of the pipeline has ended, for the reason that it "
-                "printed above. If memory ran out, give a smaller batch_size, fewer bits or more stages."
-            ) from error
+            raise FinbenchError(self._said()) from error
+        finally:
+            self.running = False
         self.intact = True
         return result
 
     def end(self) -> None:
         """Let the other processes go."""
         atexit.unregister(self.end)
-        if self.intact:
+        if self.intact and not self._ended():
             self.together(_leave)
         self.intact = False
         if dist.is_initialized():
