@@ -21,7 +21,7 @@ BENCHMARKS = {
 }  # with the rows that it takes by default
 
 # What has flags of its own and prints for itself: `main(words)` returns the exit status.
-OWN = ("study", "startup", "accelerator")
+OWN = ("study", "startup", "accelerator", "others")
 
 # What compares shared prefixes with the stock way; the others measure what has no stock side, or its own overhead.
 SHARED = ("scoring", "filings", "matrix", "training", "growth")

@@ -36,8 +36,8 @@ def wilson(share: float, n: float, level: float = 0.95) -> Interval:
     if n <= 0:
         return Interval(0.0, 1.0)
     z = _normal_quantile(0.5 + level / 2)
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    centre = (n * share + z * z / 2) / (n + z * z)  # multiplied by n, so that hardly any rows divide by nothing
+    half = z * math.sqrt(n * share * (1 - share) + z * z / 4) / (n + z * z)
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
@@ -45,9 +45,10 @@ def effective_n(share: float, stderr: float | None, n: int) -> float:
     """Return how many independent rows would give this standard error of a share (Kish's design effect)."""
     if stderr is None:
         return 1.0
-    if stderr == 0 or share in (0.0, 1.0):
+    spread, squared = share * (1 - share), stderr * stderr
+    if share in (0.0, 1.0) or spread >= n * squared:  # a standard error may be so small that its square is nothing
         return float(n)
-    return min(float(n), share * (1 - share) / stderr**2)
+    return spread / squared
 
 
 def bootstrap(

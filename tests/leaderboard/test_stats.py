@@ -11,6 +11,7 @@ def test_wilson_is_the_published_example() -> None:
     interval = stats.wilson(81 / 263, 263)
     assert (round(interval.low, 4), round(interval.high, 4)) == (0.2553, 0.3662)
     assert round(stats.wilson(0.0, 20).high, 4) == 0.1611
+    assert stats.wilson(0.5, 1e-300) == stats.wilson(1e-300, 1e-300) == stats.Interval(0.0, 1.0)
 
 
 def test_wilson_is_statsmodels_own() -> None:
@@ -67,5 +68,6 @@ def test_seeds_have_a_mean_and_the_samples_deviation() -> None:
 def test_effective_number_and_detectable_difference() -> None:
     assert stats.effective_n(0.5, 0.05, 1000) == pytest.approx(100)
     assert stats.effective_n(1.0, 0.0, 40) == 40
+    assert stats.effective_n(0.5, 1e-300, 40) == 40 and stats.effective_n(0.5, 1e200, 40) == 0.0
     small, large = stats.detectable_difference(0.2, 100), stats.detectable_difference(0.2, 10000)
     assert small > large and large == pytest.approx(0.0125, abs=0.0005)  # 2.80 * sqrt(0.2 / 10000)
