@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -15,6 +16,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from tests import forked
+
+# The same examples every time, so that a change is blamed for what it did; `tox -e slow` draws others.
+settings.register_profile("same", derandomize=True, database=None)
+settings.register_profile("drawn", database=None)
+settings.load_profile("same")
 
 # the files that take more than ten seconds, the longest first
 LONGEST = (

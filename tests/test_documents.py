@@ -25,7 +25,7 @@ from finbench.tasks.check import check
 from finetune.recipe import DEFAULTS, read_recipe
 from finetune.sweep import read_sweep
 
-FUZZ = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+FUZZ = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def multiplying(of: str, one: str) -> str:

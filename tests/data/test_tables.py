@@ -264,7 +264,7 @@ def test_labels_of_a_yaml_are_texts(labels: Any) -> None:
 cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from(',"\n; '), max_size=12)
 
 
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(cells, min_size=3, max_size=12), st.integers(0, 2**32), st.sampled_from('",\n'))
 def test_a_damaged_csv_is_refused_or_loses_no_row(texts: list[str], seed: int, mark: str) -> None:
     """Good tables come through whole; with one character more they are refused, or as many records are there."""

@@ -165,7 +165,7 @@ def test_digits_beyond_a_float_and_decimals_context_count(digits: int) -> None:
     assert number_in(f"({nines} million)") == f"-{nines}000000"
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-(10**40), max_value=10**40),
     st.sampled_from(["{}", "${}", "{} USD", "The value is {}.", "**{}**", "{} in FY2022", "{}%", "Answer: {}"]),
@@ -177,7 +177,7 @@ def test_any_number_is_itself_however_it_is_written(number: Decimal, form: str) 
     assert number_in(f"({format(number.copy_abs(), ',f')})") == (f"-{plain.removeprefix('-')}" if number else "0")
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200, deadline=None)
 @given(st.text(st.sampled_from("0123456789.,-() $%€mkb\u2013\u00a0'xe/*_ab不")))
 def test_what_is_read_is_plain_and_reads_as_itself(text: str) -> None:
     read = number_in(text)
