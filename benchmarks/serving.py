@@ -1,4 +1,4 @@
-"""64 clients at once: a transformers pipeline behind FastAPI against `finbench serve`, float, in 8 bits and by ONNX.
+"""64 clients at once: a transformers pipeline behind FastAPI against `finbench serve`, float, in int8 and by ONNX.
 
 `python -m benchmarks serving --rows 1212`
 
@@ -69,10 +69,10 @@ def _ways(base: str, adapter: Path, folder: Path) -> dict[str, Command]:
         "stock": ["benchmarks.stock_service", base, str(adapter)],
         "one at a time": [*ours, *worn, "--max-batch", "1"],
         "float, merged": [*ours, *worn],
-        "8 bits": [*ours, *worn, "--bits", "8"],
+        "int8": [*ours, *worn, "--int8"],
     }
     if find_spec("onnxruntime") is not None:
-        for way, more in (("onnx", []), ("onnx, 8 bits", ["--bits", "8"])):
+        for way, more in (("onnx", []), ("onnx, int8", ["--int8"])):
             made = str(folder / way.replace(", ", "-").replace(" ", "-"))
             words = ["finbench", "export", "onnx", "--base", *worn, "--output", made, *more]
             done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("format", choices=(*FORMATS, ONNX), help="what to write; onnx: a classifier, by --base")
     parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
     parser.add_argument("--output", type=Path, default=Path("exported"), help="folder to write to (default: exported)")
-    add_model_arguments(parser, required=False)
+    add_model_arguments(parser, exports=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,13 +55,11 @@ def _onnx(options: argparse.Namespace) -> int:
 
     if not options.base or options.cells:
         raise FinbenchError("`finbench export onnx` is of a model: give --base, and --adapter if it wears one.")
-    if options.bits not in (None, 8):
-        raise FinbenchError(f"--bits {options.bits}: an export is in float or in 8 bits; give 8, or leave it out.")
     check_installed()
-    chosen = {**model_options(options), "bits": None}  # which is rounded as it is written
+    chosen = {**model_options(options), "int8": False}  # weights are rounded as the file is written
     predictor = Predictor(options.base, options.adapter, merge=True, **chosen)
     texts, of = _rows(predictor, options.adapter)
-    found = export(predictor, texts, of, options.output, options.bits)
+    found = export(predictor, texts, of, options.output, options.int8)
     print(
         f"{options.output}: compared with the model on {found.rows} {of}: a share differs by up to "
         f"{found.largest_difference:.1e}, {found.changed_labels} labels changed"

@@ -4,21 +4,24 @@ import argparse
 from typing import Any
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, several: bool = False, required: bool = True) -> None:
-    """Declare base, adapter and task; `several` adapters can be given where they are served side by side."""
-    parser.add_argument(
-        "--base", required=required, help="the base: an id on the hub, or a folder, also one of `finbench export onnx`"
-    )
+def add_model_arguments(parser: argparse.ArgumentParser, several: bool = False, exports: bool = False) -> None:
+    """Declare base, adapter, task and precision: `several` adapters side by side, or a model that one `exports`."""
+    places = "a name on the hub or a folder" if exports else "a name on the hub, a folder, or an ONNX export's folder"
+    parser.add_argument("--base", required=not exports, help=f"the base model: {places}")
     if several:
         parser.add_argument(
-            "--adapter", action="append", default=[], help="an adapter's folder; repeat to offer several"
+            "--adapter", action="append", default=[], help="an adapter's folder; repeat for several (default: the base alone)"
         )
     else:
         parser.add_argument("--adapter", help="the adapter's folder (default: the base alone)")
-    parser.add_argument("--task", help="whose labels and prompt are used (default: the adapter's own, else fin_fpb)")
+    parser.add_argument("--task", help="the task that gives labels and prompt (default: the adapter's own, else fin_fpb)")
     parser.add_argument("--revision", help="commit of the base on the hub")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run code that the base brings with it")
-    parser.add_argument("--bits", type=int, choices=(4, 8), help="hold the base's weights in 4 or 8 bits")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run Python code from the base's repository")
+    if exports:
+        parser.add_argument("--int8", action="store_true", help="onnx: quantise weights to int8 (dynamic quantisation)")
+    else:
+        parser.add_argument("--bits", type=int, choices=(4, 8), help="quantise the base by bitsandbytes")
+        parser.add_argument("--int8", action="store_true", help="quantise a classifier on a processor to int8")
     parser.add_argument("--batch-size", type=int, default=32, help="texts that run together (default: 32)")
 
 
@@ -35,5 +38,5 @@ def model_options(options: argparse.Namespace) -> dict[str, Any]:
     check_place(options.base)
     if options.task:
         check_named([options.task])
-    names = ("task", "revision", "trust_remote_code", "bits", "batch_size")
-    return {name: getattr(options, name) for name in names}
+    names = ("task", "revision", "trust_remote_code", "bits", "int8", "batch_size")
+    return {name: getattr(options, name) for name in names if hasattr(options, name)}

@@ -21,8 +21,8 @@ from finbench.predict.loading import EXPORTED
 from finbench.predict.predictor import Predictor
 from finbench.whole import write_text
 
-# The largest difference of a share, and the part of the rows whose label may change, by what the weights are held in.
-BOUNDS = {None: (1e-3, 0.0), 8: (0.5, 0.02)}
+# The largest difference of a share, and the part of the rows whose label may change, without and with int8 weights.
+BOUNDS = {False: (1e-3, 0.0), True: (0.5, 0.02)}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Check:
     changed_labels: int
 
 
-def export(predictor: Predictor, texts: Sequence[str], of: str, folder: Path, bits: int | None) -> Check:
+def export(predictor: Predictor, texts: Sequence[str], of: str, folder: Path, int8: bool) -> Check:
     """Write a classifier's folder and return how it compares with the model; `of` says whose texts they are.
 
     Raises:
@@ -55,24 +55,24 @@ def export(predictor: Predictor, texts: Sequence[str], of: str, folder: Path, bi
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".onnx-") as name:
         part = Path(name) / "export"
         part.mkdir()
-        _write(predictor, part, bits)
+        _write(predictor, part, int8)
         found = _compared(predictor, part, texts, of)
-        _refuse_other(found, bits)
-        write_text(part / EXPORTED, json.dumps({**_record(predictor, bits), "check": asdict(found)}, indent=2) + "\n")
+        _refuse_other(found, int8)
+        write_text(part / EXPORTED, json.dumps({**_record(predictor, int8), "check": asdict(found)}, indent=2) + "\n")
         if folder.is_dir():
             folder.rmdir()
         shutil.move(part, folder)
     return found
 
 
-def _write(predictor: Predictor, folder: Path, bits: int | None) -> None:
+def _write(predictor: Predictor, folder: Path, int8: bool) -> None:
     from finbench.hf.classes import name_classes
     from finbench.hf.onnx import quantised_file, write_onnx
 
     lm = predictor.lm
     write_onnx(lm.model, lm.sample(), folder / MODEL)
     config = copy.deepcopy(lm.model.config)
-    if bits == 8:
+    if int8:
         quantised_file(folder / MODEL)
         config.quantization_config = {"quant_method": "onnxruntime", "bits": 8}  # so that trials allow for rounding
     name_classes(config, lm.class_names()).save_pretrained(folder)
@@ -92,25 +92,25 @@ def _compared(predictor: Predictor, folder: Path, texts: Sequence[str], of: str)
     return Check(len(texts), of, difference, int((ours.argmax(1) != theirs.argmax(1)).sum()))
 
 
-def _refuse_other(found: Check, bits: int | None) -> None:
-    largest, changed = BOUNDS[bits]
+def _refuse_other(found: Check, int8: bool) -> None:
+    largest, changed = BOUNDS[int8]
     if found.largest_difference <= largest and found.changed_labels <= changed * found.rows:
         return
     raise FinbenchError(
         f"the export answers other than the model: on {found.rows} {found.of} a share differs by up to "
         f"{found.largest_difference:.1e} (at most {largest:g}) and {found.changed_labels} labels changed (at most "
         f"{int(changed * found.rows)}). Nothing was left in its folder; "
-        + ("export without --bits 8." if bits else "try other releases of torch and onnxruntime.")
+        + ("export without --int8." if int8 else "try other releases of torch and onnxruntime.")
     )
 
 
-def _record(predictor: Predictor, bits: int | None) -> dict[str, Any]:
+def _record(predictor: Predictor, int8: bool) -> dict[str, Any]:
     from finbench import __version__
 
     return {
         "finbench_version": __version__,
         "made_from": predictor.source,
-        "precision": "onnx int8" if bits == 8 else "onnx float32",
+        "precision": "onnx int8" if int8 else "onnx float32",
         "temperature": predictor.temperature,
         "prompt": asdict(predictor.prompt),
     }

@@ -15,7 +15,7 @@ from finbench.settings import filled
 
 DEFAULT_TASK = "fin_fpb"
 EXPORTED = "exported.json"  # beside an exported model: what it was made from, and what it is asked
-DYNAMIC = "int8 (dynamic)"  # how a classifier on a processor holds 8 bits
+DYNAMIC = "int8 (dynamic)"  # what --int8 makes of a classifier: weights rounded once, inputs as they come
 FLOATS = ("float32", "bfloat16", "float16", "onnx float32")  # what answers as the model was trained to
 
 
@@ -42,17 +42,18 @@ def load(
     revision: str | None,
     trust_remote_code: bool,
     bits: int | None,
+    int8: bool,
     batch_size: int,
     calibrated: bool,
 ) -> Loaded:
-    """Return a model, whichever way it is kept.
+    """Return a model, whichever way it is kept: `bits` are bitsandbytes', `int8` is `finbench.hf.int8`.
 
     Raises:
         FinbenchError: base, adapter or task cannot be had, or they do not go together.
 
     """
     if (Path(base) / EXPORTED).is_file():
-        return _exported(base, adapter, task, bits, batch_size)
+        return _exported(base, adapter, task, bool(bits or int8), batch_size)
     from finbench.adapters.folder import match_base, read_adapter
 
     made = read_adapter(adapter) if adapter else None
@@ -61,28 +62,39 @@ def load(
     options: dict[str, Any] = {"revision": revision or "main", "batch_size": batch_size}
     options["trust_remote_code"] = trust_remote_code
     classifier = _is_classifier(base, made, options)
-    dynamic = bits == 8 and classifier and not _has_gpu()
-    options |= {f"load_in_{bits}bit": True} if bits and not dynamic else {}
+    if int8:
+        _check_int8(base, bits, classifier)
+    options |= {f"load_in_{bits}bit": True} if bits else {}
     prompt = _recorded_prompt(made, task)
     if prompt is None and not classifier:  # before the weights, which take longer
         prompt = _prompt_of_task(_chosen(made, task))
-    reload = partial(_model, base, str(made.path) if made is not None else None, classifier, options, dynamic)
+    reload = partial(_model, base, str(made.path) if made is not None else None, classifier, options, int8)
     lm = reload()
     if prompt is None:
         labels = made.labels if made is not None and made.labels else lm.class_names()
         prompt = for_classifier(_chosen(made, task), labels)
     temperature = read_temperature(made.path, made.sha256, prompt.task) if made and calibrated else 1.0
-    precision = DYNAMIC if dynamic else f"{bits} bits" if bits else str(lm.model.dtype).removeprefix("torch.")
+    held = f"{bits} bits (bitsandbytes)" if bits else str(lm.model.dtype).removeprefix("torch.")
+    precision = DYNAMIC if int8 else held
     source = {"base": base, "adapter": made.name if made else None, "adapter_sha256": made.sha256 if made else None}
     return Loaded(lm, prompt, temperature, precision, classifier, source, reload)
 
 
-def _exported(base: str, adapter: str | None, task: str | None, bits: int | None, batch_size: int) -> Loaded:
-    """Return a model that `finbench export onnx` wrote, which holds its adapter, its bits and its task."""
-    if adapter or bits:
+def _check_int8(base: str, bits: int | None, classifier: bool) -> None:
+    if bits:
+        raise FinbenchError(f"--bits {bits} and --int8 are two ways to quantise a model: give one of them.")
+    if not classifier:
+        raise FinbenchError(f"--int8 is for classifiers, and {base} is a language model: give --bits 8 or --bits 4.")
+    if _has_gpu():
+        raise FinbenchError("--int8 is for processors, and this machine has a GPU: give --bits 8, or leave it out.")
+
+
+def _exported(base: str, adapter: str | None, task: str | None, quantised: bool, batch_size: int) -> Loaded:
+    """Return a model that `finbench export onnx` wrote, which holds its adapter, its precision and its task."""
+    if adapter or quantised:
         raise FinbenchError(
-            f"{base} is an exported model, which holds its adapter and its precision: leave --adapter and --bits out, "
-            "or export it again."
+            f"{base} is an exported model, which holds its adapter and its precision: leave --adapter, --bits "
+            "and --int8 out, or export it again."
         )
     from finbench.models.onnx import exported_classifier
 
@@ -134,8 +146,8 @@ def _is_classifier(base: str, made: Any, options: dict[str, Any]) -> bool:
     return bool(own_classes(load_config(base, options["revision"], options["trust_remote_code"])))
 
 
-def _model(base: str, peft: str | None, classifier: bool, options: dict[str, Any], dynamic: bool) -> Any:
-    """Return hf-classifier or hf-fast around the base, an adapter folded in where `dynamic` 8 bits hold its weights.
+def _model(base: str, peft: str | None, classifier: bool, options: dict[str, Any], int8: bool) -> Any:
+    """Return hf-classifier or hf-fast around the base; with `int8` its adapter is folded in before weights are rounded.
 
     Their tokenizers keep no text from now on.
     """
@@ -154,7 +166,7 @@ def _model(base: str, peft: str | None, classifier: bool, options: dict[str, Any
 
         lm = FastLM(pretrained=place, peft=peft, **options)
     lm.forget()
-    if dynamic:
+    if int8:
         if can_merge(lm.model):
             lm.fold_adapter()
         lm.hold_in_int8()

@@ -32,9 +32,9 @@ class Predictor:
 
     `task` is the adapter's first, else `fin_fpb`. Labels and prompt are those that lie beside the adapter; a task's
     rows are read only where a language model has none (its prompt holds one of them as its shot). Safetensors only; no
-    code of a model's repository is run. `base` may be a folder that `finbench export onnx` wrote; 8 `bits` of a
-    classifier on a processor are those of `finbench.hf.int8`. `merge` folds the adapter into a float base, if that
-    leaves the shares of a probe within 1e-5; `merged` and `precision` say what came of it.
+    code of a model's repository is run. `base` may be a folder that `finbench export onnx` wrote. `bits` quantises by
+    bitsandbytes, `int8` a classifier on a processor by `finbench.hf.int8`. `merge` folds the adapter into a float base,
+    if that leaves the shares of a probe within 1e-5; `merged` and `precision` say what came of it.
 
     Raises:
         FinbenchError: base, adapter or task cannot be had, they do not go together, or the task needs more than a text.
@@ -49,17 +49,18 @@ class Predictor:
         revision: str | None = None,
         trust_remote_code: bool = False,
         bits: int | None = None,
+        int8: bool = False,
         batch_size: int = 32,
         calibrated: bool = True,
         merge: bool = False,
     ) -> None:
-        loaded = load(base, adapter, task, revision, trust_remote_code, bits, batch_size, calibrated)
+        loaded = load(base, adapter, task, revision, trust_remote_code, bits, int8, batch_size, calibrated)
         self.lm, self.prompt = loaded.lm, loaded.prompt
         self.task_name, self.labels, self.kind = self.prompt.task, self.prompt.labels, self.prompt.kind
         self.temperature, self.precision, self.source = loaded.temperature, loaded.precision, loaded.source
         self.is_classifier = loaded.classifier
         self._try_out()
-        self.merged = merge and bits is None and self._merge(loaded.reload)
+        self.merged = merge and not (bits or int8) and self._merge(loaded.reload)
 
     def _try_out(self) -> None:
         """Ask one text before the first real one.

@@ -48,7 +48,7 @@ def test_what_would_change_an_answer_is_not_merged(
 ) -> None:
     shutil.copytree(adapter, tmp_path / "other")
     assert not any(one.merged for one in load_several(str(bert), [str(adapter), str(tmp_path / "other")]).values())
-    assert not Predictor(str(bert), str(adapter), bits=8, merge=True).merged
+    assert not Predictor(str(bert), str(adapter), int8=True, merge=True).merged
     model = AutoModelForSequenceClassification.from_pretrained(bert, num_labels=3)
     get_peft_model(model, BottleneckConfig(task_type="SEQ_CLS")).save_pretrained(tmp_path / "narrow")
     write_record(tmp_path / "narrow", {"labels": ["negative", "neutral", "positive"]})
@@ -58,23 +58,35 @@ def test_what_would_change_an_answer_is_not_merged(
     assert not unequal.merged and hasattr(unequal.lm.model, "peft_config"), "it was not loaded anew"
 
 
-def test_eight_bits_answer_alone_as_in_a_batch_and_say_what_they_are(
+def test_int8_answers_alone_as_in_a_batch_and_says_what_it_is(
     bert: Path, adapter: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rounded, full = Predictor(str(bert), str(adapter), bits=8), Predictor(str(bert), str(adapter))
+    rounded, full = Predictor(str(bert), str(adapter), int8=True), Predictor(str(bert), str(adapter))
     held = [name for name, part in rounded.lm.model.named_modules() if isinstance(part, Int8Linear)]
     assert held and not any("classifier" in name for name in held)
     assert 0 < furthest(rounded, full) < 0.05
     alone = [rounded.predict([text])[0].scores for text in TEXTS]
     for one, together in zip(alone, rounded.predict(TEXTS), strict=True):
         assert one == pytest.approx(together.scores, abs=2e-3)  # a number between two steps may go either way
-    words = ["predict", "--base", str(bert), "--adapter", str(adapter), "--bits", "8", "--json", TEXTS[0]]
+    words = ["predict", "--base", str(bert), "--adapter", str(adapter), "--int8", "--json", TEXTS[0]]
     assert main(words) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["precision"] == "int8 (dynamic)" and "held as int8 (dynamic)" in said.err
-    with serving(bert, "--adapter", str(adapter), "--bits", "8") as served:
+    with serving(bert, "--adapter", str(adapter), "--int8") as served:
         found = httpx.get(f"{served.url}/health").json()
     assert found["precision"] == "int8 (dynamic)" and found["merged"] is False
+
+
+def test_bits_are_bitsandbytes_and_int8_is_for_classifiers(
+    bert: Path, adapter: Path, gpt2: Path, causal_adapter: Path
+) -> None:
+    eight = Predictor(str(bert), str(adapter), bits=8)
+    assert eight.precision == "8 bits (bitsandbytes)" and eight.rounded and not eight.merged
+    assert not any(isinstance(part, Int8Linear) for part in eight.lm.model.modules())
+    with pytest.raises(FinbenchError, match="--bits 8 and --int8 are two ways"):
+        Predictor(str(bert), str(adapter), bits=8, int8=True)
+    with pytest.raises(FinbenchError, match="--int8 is for classifiers"):
+        Predictor(str(gpt2), str(causal_adapter), int8=True)
 
 
 def test_a_matrix_in_eight_bits_is_near_the_one_it_was_made_from() -> None:
@@ -103,10 +115,10 @@ def test_an_export_answers_as_the_model_or_is_not_left(
     with serving(tmp_path / "full") as served:
         assert httpx.get(f"{served.url}/health").json()["precision"] == "onnx float32"
         assert httpx.post(f"{served.url}/analyze", json={"texts": TEXTS}).status_code == 200
-    assert main([*words, str(tmp_path / "small"), "--bits", "8"]) == 0
+    assert main([*words, str(tmp_path / "small"), "--int8"]) == 0
     size = [(tmp_path / name / "model.onnx").stat().st_size for name in ("full", "small")]
     assert size[1] < size[0]
-    monkeypatch.setitem(exported.BOUNDS, None, (0.0, 0.0))
+    monkeypatch.setitem(exported.BOUNDS, False, (0.0, 0.0))
     assert main([*words, str(tmp_path / "none")]) == 2
     assert "answers other than the model" in capsys.readouterr().err
     assert not (tmp_path / "none").exists() and not list(tmp_path.glob(".onnx*"))
@@ -116,13 +128,12 @@ def test_what_cannot_be_exported_or_served_so_is_refused(
     gpt2: Path, causal_adapter: Path, bert: Path, adapter: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "exported.json").write_text("{}")
-    with pytest.raises(FinbenchError, match="leave --adapter and --bits out"):
+    with pytest.raises(FinbenchError, match="leave --adapter, --bits and --int8 out"):
         Predictor(str(tmp_path), str(adapter))
     with pytest.raises(FinbenchError, match="is no record of an export"):
         Predictor(str(tmp_path))
     assert main(["export", "onnx", "--adapter", str(adapter)]) == 2
     assert main(["export", "csv", "--base", str(bert)]) == 2
-    assert main(["export", "onnx", "--base", str(bert), "--bits", "4"]) == 2
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     with pytest.raises(FinbenchError, match="only a classifier is exported"):
-        exported.export(Predictor(str(gpt2), str(causal_adapter)), ["a"], "texts", tmp_path / "out", None)
+        exported.export(Predictor(str(gpt2), str(causal_adapter)), ["a"], "texts", tmp_path / "out", False)
