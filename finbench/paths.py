@@ -29,6 +29,11 @@ def home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "finbench"
 
 
+def shown(path: Path) -> Path:
+    """Return a path as people are told it: from the folder where the user works, if it lies in it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def adapters() -> Path:
     """Return the folder of adapters where the user works."""
     return Path.cwd() / "adapters"

@@ -11,25 +11,25 @@ from finbench.errors import FinbenchError
 from finbench.quiet import quiet
 
 COMMANDS = {
-    "init": "make a first working folder: a recipe, a matrix and a task of your own",
+    "init": "make a working folder to begin with: a recipe, a matrix and a task of your own",
     "data": "audit the rows: classes, duplicates, leaks, effective number, token lengths",
     "new-task": "write a task YAML for a CSV or JSONL file of your own",
     "validate": "check task YAMLs, naming what is wrong and where",
     "finetune": "train an adapter (or a whole model) from a recipe",
-    "sweep": "search recipe values on rows held out of train",
-    "merge": "make one LoRA adapter of several of the same base, by weights: linear, cat, TIES or DARE",
-    "plan": "say what memory, time and money a recipe or a matrix will take",
+    "sweep": "search values of a recipe's keys on validation rows, cut from train",
+    "merge": "merge LoRA adapters of one base into one adapter: linear, cat, TIES or DARE",
+    "plan": "estimate the memory, time and money that a recipe or a matrix will take",
     "run": "score every base and adapter of a matrix on every task",
     "compat": "score the same answers by the rules of other harnesses, to explain a published number",
     "leaderboard": "render the boards from the cells, or check that they are up to date",
     "export": "write cells as CSV, lm-eval results, model index or Every Eval Ever records; a classifier as ONNX",
-    "import-results": "turn results of plain lm_eval into cells, marked with what they cannot prove",
-    "predict": "label texts, lines or a CSV's column, with confidences",
-    "calibrate": "fit an adapter's confidences on rows held out of its training",
-    "serve": "offer a page and an /analyze endpoint",
-    "doctor": "say whether finbench works here: releases, start-up hook, fast paths by trial, devices, rows",
+    "import-results": "turn results of plain lm_eval into cells that say what they cannot prove",
+    "predict": "label texts, lines of standard input or a CSV's column, with confidences",
+    "calibrate": "calibrate an adapter's confidences by temperature scaling on its validation rows",
+    "serve": "serve a web page and POST /analyze, which label texts",
+    "doctor": "check whether finbench works here: releases, start-up hook, fast paths, devices, rows",
     "completion": "print the script that completes commands and flags in bash, zsh or tcsh",
-    "demo": "do all of it on bundled rows with models built on the spot",
+    "demo": "run the main job on bundled rows: build toy models, train adapters, score, render boards",
 }
 
 EXAMPLES = {
@@ -44,9 +44,9 @@ EXAMPLES = {
     "run": "finbench run matrix.yaml --dry-run",
     "compat": "finbench compat --base gpt2 --tasks fin_fpb_gen --limit 100",
     "leaderboard": "finbench leaderboard --check",
-    "export": "finbench export csv --output cells.csv",
+    "export": "finbench export csv --output exported",
     "import-results": "finbench import-results results/gpt2/results_2026.json",
-    "predict": "finbench predict --base gpt2 --adapter adapters/first --input news.csv --output out.csv",
+    "predict": "finbench predict --base gpt2 --adapter adapters/first --input news.csv --column text --output out.csv",
     "calibrate": "finbench calibrate --base gpt2 --adapter adapters/first",
     "serve": "finbench serve --base gpt2 --adapter adapters/first --port 5000",
     "doctor": "finbench doctor --json",
@@ -66,7 +66,7 @@ def build_parser(chosen: str | None, every: bool = False) -> argparse.ArgumentPa
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text, epilog=f"example: {EXAMPLES[name]}")
         command.add_argument(
-            "-v", "--verbose", action="store_true", help="show every notice and bar of the libraries beneath"
+            "-v", "--verbose", action="store_true", help="show log lines and progress bars of all libraries"
         )
         if name == chosen or every:
             module = importlib.import_module(f"finbench.cli.{name.replace('-', '_')}")

@@ -7,10 +7,10 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
     parser.add_argument("samples", type=Path, nargs="*", help="samples_*.jsonl that `lm_eval --log_samples` wrote")
-    parser.add_argument("--base", help="instead: a causal model that answers now")
-    parser.add_argument("--adapter", default="", help="an adapter on it")
+    parser.add_argument("--base", help="instead of samples: a causal model that answers now")
+    parser.add_argument("--adapter", default="", help="an adapter's folder (default: the base alone)")
     parser.add_argument("--tasks", nargs="+", default=["fin_fpb_gen"], help="generating tasks (default: fin_fpb_gen)")
-    parser.add_argument("--limit", type=int, help="row cap")
+    parser.add_argument("--limit", type=int, help="the first so many rows of each task (default: all)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,9 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `finbench data`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     audit = actions.add_parser("audit", help="classes, repeats, leaks, effective number of rows, token lengths")
-    audit.add_argument("tasks", nargs="*", metavar="TASK", help="tasks or groups (default: all that come along)")
-    audit.add_argument("--tokenizer", metavar="FOLDER_OR_ID", help="count the tokens of whole prompts with it")
-    audit.add_argument("--clean-examples", type=int, default=0, metavar="N", help="show N texts cleaned")
+    audit.add_argument("tasks", nargs="*", metavar="TASK", help="tasks or groups (default: all of finbench's own)")
+    audit.add_argument(
+        "--tokenizer", metavar="FOLDER_OR_ID", help="count the tokens of whole prompts with this tokenizer"
+    )
+    audit.add_argument(
+        "--clean-examples", type=int, default=0, metavar="N", help="show N texts before and after cleaning"
+    )
     audit.add_argument(
         "--output", type=Path, metavar="FILE", help="where the numbers go (default: ./leaderboards/audit.json)"
     )

@@ -17,9 +17,9 @@ def add_executor(parser: argparse.ArgumentParser, job: str) -> None:
         "--executor",
         choices=("local", "ray"),
         default="local",
-        help=f"where {job} runs: in turn here, or as a Ray task",
+        help=f"where {job} runs: one after another on this machine, or as a Ray task",
     )
-    parser.add_argument("--address", help='of a Ray cluster, or "auto" (default: Ray is started on this machine)')
+    parser.add_argument("--address", help='address of a Ray cluster, or "auto" (default: start Ray on this machine)')
     parser.add_argument("--cpus", type=float, default=1, help=f"cores that {job} asks Ray for (default 1)")
     parser.add_argument("--gpus", type=float, help=f"GPUs that {job} asks Ray for (default: 1 where nodes have any)")
 

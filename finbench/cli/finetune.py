@@ -17,21 +17,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recipe", type=Path, help="a recipe's YAML; finetune/recipes/ holds those that come with finbench"
     )
     parser.add_argument(
-        "settings", nargs="*", metavar="RECIPE|key=value", help="further recipes, and settings over the recipes' own"
+        "settings",
+        nargs="*",
+        metavar="RECIPE|key=value",
+        help="more recipes, and settings that replace those of the recipes",
     )
     parser.add_argument(
         "--output", type=Path, help="folder of the adapter (default: adapters/<name of the recipe>), or of several's"
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="remove first what an earlier training lists as its own in that folder"
+        "--overwrite", action="store_true", help="first remove the files that an earlier training wrote to that folder"
     )
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="only say what would be trained: nothing is loaded or written",
+        help="only say what would be trained: no model is loaded, nothing is written",
     )
     parser.add_argument(
-        "--label-only", action="store_true", help="only ask the recipes' teachers for their answers, which are kept"
+        "--label-only", action="store_true", help="only collect the teachers' answers, for trainings that follow"
     )
     add_executor(parser, "a recipe")
 
@@ -63,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _foretell(path: Path, settings: Sequence[str], folder: Path, overwrite: bool) -> None:
     """Say what a recipe will train on, for how many steps, and where."""
+    from finbench.paths import shown
     from finbench.tasks.load import load_tasks
     from finetune.examples import split_rows
     from finetune.output import refuse_taken
@@ -77,7 +81,7 @@ def _foretell(path: Path, settings: Sequence[str], folder: Path, overwrite: bool
     print(f"{path}: {recipe.method} on {recipe.base} ({recipe.task_type}) for {', '.join(train)}")
     print(
         f"  {counts[0]} train rows, {counts[1]} validation rows, {recipe.steps(counts[0])} steps of {batch} rows, "
-        f"into {folder}"
+        f"into {shown(folder)}"
     )
     more = [f"copies: {', '.join(way.kind for way in recipe.augment)}"] if recipe.augment else []
     more += [f"texts of {recipe.unlabelled}"] if recipe.unlabelled else []
@@ -167,8 +171,11 @@ def _finished(folder: Path, recipe_sha256: str) -> bool:
 
 
 def _say(folder: Path, record: Mapping[str, Any]) -> None:
+    from finbench.paths import shown
+
     print(
-        f"{folder}: {record['parameters']['trainable']:,} trained parameters, {record['adapter_bytes']:,} bytes, ",
+        f"{shown(folder)}: {record['parameters']['trainable']:,} trained parameters, "
+        f"{record['adapter_bytes']:,} bytes, ",
         end="",
     )
     print(f"{record['resources']['elapsed_seconds']:.0f} s, {record['examples']['too_long']} rows too long")

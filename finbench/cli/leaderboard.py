@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     from finbench.cells.store import read_cells
     from finbench.leaderboard.render import differing, render, write
     from finbench.leaderboard.since import changes
-    from finbench.paths import leaderboards
+    from finbench.paths import leaderboards, shown
 
     gc.disable()  # a short command that makes many small objects and no cycles: a sixth of its time
     output = options.output or leaderboards()
@@ -44,5 +44,5 @@ def run(options: argparse.Namespace) -> int:
         print(f"{len(pages)} pages, {len(stale)} out of date" + ("; run `finbench leaderboard`" if stale else ""))
         return 1 if stale or cells.unreadable or cells.unproven else 0
     write(pages, output)
-    print(f"{len(cells.results)} cells, {len(pages)} pages in {output}")
+    print(f"{len(cells.results)} cells, {len(pages)} pages in {shown(output)}")
     return 1 if cells.unreadable else 0

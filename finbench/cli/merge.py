@@ -9,11 +9,15 @@ HOWS = ("ties", "dare_ties", "dare_linear", "linear", "cat")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
     parser.add_argument("adapters", nargs="+", metavar="ADAPTER", help="the adapters' folders, two or more")
-    parser.add_argument("--weights", required=True, help="a weight for each, such as 0.7,0.3")
-    parser.add_argument("--how", choices=HOWS, default="linear", help="PEFT's way of adding them (default: linear)")
-    parser.add_argument("--density", type=float, default=0.5, help="ties, dare: the part of the weights that is kept")
-    parser.add_argument("--seed", type=int, default=0, help="dare: which weights are dropped")
-    parser.add_argument("--base", help="the base, where it lies elsewhere than the adapters say")
+    parser.add_argument("--weights", required=True, help="one weight for each adapter, such as 0.7,0.3")
+    parser.add_argument("--how", choices=HOWS, default="linear", help="PEFT's combination_type (default: linear)")
+    parser.add_argument(
+        "--density", type=float, default=0.5, help="ties, dare: share of the weights that is kept (default: 0.5)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="dare: seed that draws which weights are dropped (default: 0)"
+    )
+    parser.add_argument("--base", help="the base model, if it is not where the adapters say")
     parser.add_argument("--output", type=Path, required=True, help="folder of the merged adapter")
 
 

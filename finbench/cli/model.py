@@ -10,11 +10,16 @@ def add_model_arguments(parser: argparse.ArgumentParser, several: bool = False, 
     parser.add_argument("--base", required=not exports, help=f"the base model: {places}")
     if several:
         parser.add_argument(
-            "--adapter", action="append", default=[], help="an adapter's folder; repeat for several (default: the base alone)"
+            "--adapter",
+            action="append",
+            default=[],
+            help="an adapter's folder; repeat for several (default: the base alone)",
         )
     else:
         parser.add_argument("--adapter", help="the adapter's folder (default: the base alone)")
-    parser.add_argument("--task", help="the task that gives labels and prompt (default: the adapter's own, else fin_fpb)")
+    parser.add_argument(
+        "--task", help="the task that gives labels and prompt (default: the adapter's own, else fin_fpb)"
+    )
     parser.add_argument("--revision", help="commit of the base on the hub")
     parser.add_argument("--trust-remote-code", action="store_true", help="run Python code from the base's repository")
     if exports:
@@ -22,7 +27,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, several: bool = False, 
     else:
         parser.add_argument("--bits", type=int, choices=(4, 8), help="quantise the base by bitsandbytes")
         parser.add_argument("--int8", action="store_true", help="quantise a classifier on a processor to int8")
-    parser.add_argument("--batch-size", type=int, default=32, help="texts that run together (default: 32)")
+    parser.add_argument("--batch-size", type=int, default=32, help="texts of one forward pass at most (default: 32)")
 
 
 def model_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -14,8 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the task's name, its table and columns, and how answers are read."""
     from finbench.scoring.kinds import KINDS
 
-    parser.add_argument("name", metavar="NAME", help="what the task is called; it is written to ./tasks_yaml/NAME.yaml")
-    parser.add_argument("file", metavar="FILE", help="rows: CSV, JSON lines or parquet, with a column a field")
+    parser.add_argument("name", metavar="NAME", help="the task's name; it is written to ./tasks_yaml/NAME.yaml")
+    parser.add_argument("file", metavar="FILE", help="the table of rows: CSV, JSON lines or parquet")
     parser.add_argument(
         "--text",
         nargs="+",
@@ -30,13 +30,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kind", choices=KINDS, help="how answers are read and counted (default: found from the column)"
     )
     parser.add_argument(
-        "--options", nargs="+", default=[], metavar="COLUMN", help="columns of a multiple choice's options"
+        "--options",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="columns of the options of a multiple-choice question",
     )
-    parser.add_argument("--id", default="", metavar="COLUMN", help="column that names rows (default: their place)")
-    parser.add_argument("--test", default="", metavar="FILE", help="test rows; without it a fixed share is held out")
-    parser.add_argument("--test-share", type=float, default=0.25, metavar="SHARE", help="that share (default: 0.25)")
-    parser.add_argument("--split-seed", type=int, default=42, metavar="SEED", help="draws it (default: 42)")
-    parser.add_argument("--instruction", default="", help="what is asked of each text; the labels are added to it")
+    parser.add_argument("--id", default="", metavar="COLUMN", help="column of row ids (default: the row's number)")
+    parser.add_argument("--test", default="", metavar="FILE", help="a table of test rows (default: a share of FILE)")
+    parser.add_argument(
+        "--test-share",
+        type=float,
+        default=0.25,
+        metavar="SHARE",
+        help="share of FILE that becomes test rows (default: 0.25)",
+    )
+    parser.add_argument("--split-seed", type=int, default=42, metavar="SEED", help="seed of the split (default: 42)")
+    parser.add_argument("--instruction", default="", help="what is asked about each text; the labels are added to it")
     parser.add_argument(
         "--prompt", default="", help="the whole prompt in your words, with {text} (and {options}) in it"
     )
@@ -46,9 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"kind number: how far off an answer may be ({name} to the right one)" if name == "relative"
             else "kind number: how far off an answer may be, as a difference",
         )  # fmt: skip
-    parser.add_argument("--point", choices=(".", ","), default=".", help="kind number: what stands before a fraction")
     parser.add_argument(
-        "--percent", choices=("points", "share"), default="points", help="kind number: whether 12%% is 12 or 0.12"
+        "--point", choices=(".", ","), default=".", help="kind number: the decimal mark, point or comma (default: .)"
+    )
+    parser.add_argument(
+        "--percent",
+        choices=("points", "share"),
+        default="points",
+        help="kind number: whether 12%% is 12 (points, the default) or 0.12 (share)",
     )
     parser.add_argument(
         "--bertscore", default="", metavar="FOLDER", help="kind bertscore: folder of the model that compares texts"

@@ -16,15 +16,24 @@ PARTS = ("weights", "adapter", "gradients", "optimizer", "activations", "logits"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
     parser.add_argument("file", type=Path, help="a recipe's or a matrix's YAML")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings over the recipe's own")
-    parser.add_argument("--gpu", default="", help="devices, such as 4x48GB (a GB is 2^30 bytes here)")
-    parser.add_argument("--price", type=float, help="of one device for an hour, to see money")
-    parser.add_argument("--strategy", choices=("ddp", "zero2", "zero3", "pipeline"), help="only this one")
-    parser.add_argument("--tflops", type=float, help="peak of one device; by default this machine's is measured")
-    parser.add_argument("--mfu", type=float, default=0.4, help="share of the peak assumed to be reached (default 0.4)")
-    parser.add_argument("--tokens", type=int, help="of the longest row, where the tasks' own guess is wrong")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that replace the recipe's")
     parser.add_argument(
-        "--double-quantisation", action="store_true", help="4 bits: scales quantised too (bnb_4bit_use_double_quant)"
+        "--gpu", default="", help="number of GPUs and their memory, such as 4x48GB (a GB is 2^30 bytes here)"
+    )
+    parser.add_argument("--price", type=float, help="price of one GPU for an hour, in any currency")
+    parser.add_argument(
+        "--strategy", choices=("ddp", "zero2", "zero3", "pipeline"), help="plan for this way to use several GPUs only"
+    )
+    parser.add_argument("--tflops", type=float, help="peak TFLOP/s of one GPU (default: measured on this machine)")
+    parser.add_argument(
+        "--mfu",
+        type=float,
+        default=0.4,
+        help="model FLOPs utilisation: share of that peak that is reached (default: 0.4)",
+    )
+    parser.add_argument("--tokens", type=int, help="tokens of the longest row (default: a guess for each task)")
+    parser.add_argument(
+        "--double-quantisation", action="store_true", help="4 bits: quantise the scales too (bnb_4bit_use_double_quant)"
     )
 
 

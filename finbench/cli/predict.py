@@ -18,30 +18,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
     from finbench.cli.model import add_model_arguments
 
-    parser.add_argument("texts", nargs="*", metavar="TEXT", help="what to label (default: the lines of standard input)")
+    parser.add_argument(
+        "texts", nargs="*", metavar="TEXT", help="a text to label (default: the lines of standard input)"
+    )
     add_model_arguments(parser, several=True)
-    parser.add_argument("--input", type=Path, help="a CSV whose column is labelled instead")
-    parser.add_argument("--column", help="the column of its texts")
+    parser.add_argument("--input", type=Path, help="a CSV file: label one of its columns")
+    parser.add_argument("--column", help="the column of --input that holds the texts")
     parser.add_argument(
         "--output",
         type=Path,
-        help="the CSV with label, confidence and problem added, as predicted_label and so on where it has such columns "
-        "(default: standard output)",
+        help="where the table goes, with columns label, confidence and problem added (predicted_label and so on where "
+        "it has such columns; default: standard output)",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace --output even if it is --input, or no earlier answer to it"
+        "--overwrite",
+        action="store_true",
+        help="replace the file at --output, even if it is --input or was not written by predict",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a text, every label's score in it")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object per text, with the score of every label"
+    )
     parser.add_argument(
         "--review",
         type=Path,
         metavar="OUT.csv",
-        help="write the texts on which several --adapter disagree, or one is not sure, to be labelled by people",
+        help="write the texts that people should label: those on which adapters disagree or are not sure",
     )
     parser.add_argument(
-        "--review-below", type=float, default=0.7, metavar="SHARE", help="the confidence that is too low (default: 0.7)"
+        "--review-below",
+        type=float,
+        default=0.7,
+        metavar="SHARE",
+        help="confidence below which a model is not sure (default: 0.7)",
     )
-    parser.add_argument("--uncalibrated", action="store_true", help="leave the adapter's fitted temperature aside")
+    parser.add_argument("--uncalibrated", action="store_true", help="ignore the adapter's fitted temperature")
 
 
 def run(options: argparse.Namespace) -> int:

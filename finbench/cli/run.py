@@ -14,17 +14,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--redo",
         choices=("missing", "failed", "all"),
         default="missing",
-        help="which cells to score: those without result or failure (default), also the failed ones, or all",
+        help="which cells to score: those with neither result nor failure (default), these and the failed ones, or all",
     )
     parser.add_argument("--cells", type=Path, help="folder of the results (default: leaderboards/cells)")
     add_executor(parser, "a base with its adapters")
-    parser.add_argument("--parts", type=int, default=1, help="Ray tasks that a base's cells may be (default 1)")
+    parser.add_argument(
+        "--parts",
+        type=int,
+        default=1,
+        help="with Ray: split a base with its adapters into up to so many tasks (default: 1)",
+    )
     parser.add_argument(
         "--strict", action="store_true", help="fail cells that hf-fast cannot score with shared prefixes"
     )
-    parser.add_argument(
-        "--dry-run", "--plan", action="store_true", help="only say what would be scored: no model is loaded"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be scored: no model is loaded")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -12,22 +12,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from finbench.cli.model import add_model_arguments
 
     add_model_arguments(parser, several=True)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)"
+    )
     parser.add_argument("--port", type=int, default=5000, help="port (default: 5000; 0 takes a free one)")
     parser.add_argument(
         "--allow-remote",
         action="store_true",
-        help="listen on an address that other machines can reach, without a login",
+        help="allow a --host that other machines can reach; there is no login",
     )
     parser.add_argument(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name that the server answers to beside the address it listens on, such as a proxy's; repeat for more",
+        help="accept requests for this host name too, such as a proxy's; repeat for more",
     )
-    parser.add_argument("--allow-origin", action="append", default=[], metavar="URL", help="a site whose pages may ask")
-    parser.add_argument("--max-batch", type=int, default=64, help="texts that run together; 1 switches batching off")
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a site whose pages may send requests (CORS); repeat for more",
+    )
+    parser.add_argument(
+        "--max-batch",
+        type=int,
+        default=64,
+        help="waiting texts that are answered together (default: 64); 1 switches it off",
+    )
     parser.add_argument("--max-waiting", type=int, default=2048, help="texts that may wait before 503 (default: 2048)")
     parser.add_argument("--max-characters", type=int, default=20_000, help="longest text (default: 20,000)")
     parser.add_argument("--max-seconds", type=float, default=60.0, help="longest wait for an answer (default: 60)")

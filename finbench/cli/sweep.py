@@ -12,8 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
     parser.add_argument("recipe", type=Path, help="the recipe whose values are searched")
     parser.add_argument("sweep", type=Path, help="a YAML with `values:` (choices or ranges), seeds, trials, metric")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings over the recipe's own")
-    parser.add_argument("--trials", type=int, help="how many in all (default: the sweep file's)")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that replace the recipe's")
+    parser.add_argument("--trials", type=int, help="number of trials (default: the sweep file's)")
     parser.add_argument("--output", type=Path, help="folder of the trials (default: sweeps/<name of the sweep file>)")
     add_executor(parser, "a trial")
 

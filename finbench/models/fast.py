@@ -1,6 +1,6 @@
 """`hf-fast`: lm-eval's `hf` with shared prefixes, same arguments and same results at several times the speed.
 
-`lm_eval --model hf-fast --model_args pretrained=gpt2,peft=adapters/gpt2-fpb-lora --tasks fin_fpb`
+`lm_eval --model hf-fast --model_args pretrained=gpt2,peft=adapters/recipe --tasks fin_fpb`
 """
 
 import logging
@@ -107,7 +107,12 @@ class FastLM(HFLM):
             settings = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith(("bnb_", "llm_int8_"))}
             quantization_config = bits_config(load_in_8bit, load_in_4bit, settings)
         if kwargs.get("peft"):
-            check_known(read_adapter(kwargs["peft"]).path)
+            adapter = read_adapter(kwargs["peft"])
+            if adapter.task_type == "SEQ_CLS":
+                raise FinbenchError(
+                    f"the adapter {adapter.name} was trained for a classifier: use --model hf-classifier."
+                )
+            check_known(adapter.path)
         with whole_checkpoints(self):
             super()._create_model(pretrained, quantization_config=quantization_config, **kwargs)
         check_bare(base_of(self.model), pretrained)

@@ -154,7 +154,7 @@ def test_a_cell_that_is_none_is_listed_and_scored_again(
     kept = other.read_bytes()
     damage(path)
     capsys.readouterr()
-    assert run(work, "--plan") == 0 and "1 done, 1 to score" in capsys.readouterr().out
+    assert run(work, "--dry-run") == 0 and "1 done, 1 to score" in capsys.readouterr().out
     assert run(work) == 0
     assert f"not a valid cell: {path}: " in capsys.readouterr().out
     after = {cell.key.task: cell for cell in read_cells(work / "cells").results}

@@ -51,7 +51,7 @@ def test_perturbed_texts_are_cells_of_their_own(
             assert before.scores != after.scores
 
     monkeypatch.chdir(tmp_path)
-    assert main(["run", str(path), "--plan"]) == 0
+    assert main(["run", str(path), "--dry-run"]) == 0
     assert "4 cells, 4 done, 0 to score" in capsys.readouterr().out
     finbench("leaderboard", cwd=tmp_path)
     page = (tmp_path / "leaderboards" / "robustness.md").read_text()

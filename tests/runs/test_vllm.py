@@ -206,7 +206,7 @@ def test_what_vllm_cannot_serve_is_planned_as_no_cell(
     adapter = put_lora(gpt2, tmp_path / "adapter", **settings)
     path = tmp_path / "matrix.yaml"
     path.write_text(MATRIX.format(tasks="fin_fpb", base=gpt2, model="vllm", adapters=adapter, more=""))
-    assert main(["run", str(path), "--cells", str(tmp_path / "cells"), "--plan"]) == 1
+    assert main(["run", str(path), "--cells", str(tmp_path / "cells"), "--dry-run"]) == 1
     out = capsys.readouterr().out
     assert message in out and "use model hf-fast" in out
 
