@@ -1,6 +1,7 @@
 """Writes the file tree of `docs/architecture.md` from each module's first sentence: `python docs/make_tree.py`."""
 
 import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -17,9 +18,9 @@ tests/                        mirrors the above
 
 
 def first_sentence(path: Path) -> str:
-    """Return the first sentence of a module's docstring, without what follows a colon that ends a command."""
+    """Return the first sentence of a module's docstring; the full stop of "et al." ends none."""
     text = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
-    return " ".join(text.split()).split(". ")[0].rstrip(".")
+    return re.split(r"(?<!\bal)\.(?: |$)", " ".join(text.split()))[0]
 
 
 def line(depth: int, name: str, text: str) -> str:

@@ -1,23 +1,13 @@
-"""Under which conditions a score was taken, as footnotes: each is said once, under the table in which it holds."""
+"""Footnotes of a table: what holds for some of its scores, said once below it and marked by a number at each."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 from finbench.cells.key import Cell
+from finbench.leaderboard.conditions import said_of
 from finbench.leaderboard.markdown import escaped
-from finbench.leaderboard.table import condition_of
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-CUT = "some inputs were too long and cut"
-SAID_BY_ITSELF = ("real rows", "row caps named")  # what a matrix's title says and a board says anyway
 Said = Callable[[Cell], Sequence[str]]
-
-
-def said_of(cell: Cell) -> list[str]:
-    """Return the conditions of a cell, each by itself: rows, cap, cleaning, prompts, cuts, and its matrix's title."""
-    found = [part for part in (condition_of(cell).heading().split(". ")) if part]
-    found += [CUT] if cell.truncated_share else []
-    title = (part.strip() for part in cell.title.split("; "))
-    return found + [part for part in title if part and part.lower() not in SAID_BY_ITSELF]
 
 
 class Footnotes:

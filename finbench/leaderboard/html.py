@@ -7,12 +7,13 @@ from typing import Any
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import compared, published
+from finbench.leaderboard.conditions import Condition
 from finbench.leaderboard.disturbed import mark
 from finbench.leaderboard.pages import robustness
 from finbench.leaderboard.paired import accuracy_interval
 from finbench.leaderboard.primary import ACCURACY, name_of, title_of
 from finbench.leaderboard.seeds import lines_of
-from finbench.leaderboard.table import Condition, Entry, accuracy, short, task_order
+from finbench.leaderboard.table import Entry, accuracy, short, task_order
 from finbench.leaderboard.training import record_of
 from finbench.leaderboard.view import View
 

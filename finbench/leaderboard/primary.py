@@ -1,4 +1,4 @@
-"""The metric by which entries are ranked on a task, as the kind of its answers says: accuracy, F1, ROUGE-L, ..."""
+"""The metric by which entries are ranked on a task, as the kind of its answers says: accuracy, F1 or ROUGE-L."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -6,11 +6,12 @@ from functools import cached_property
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import stats
+from finbench.leaderboard.conditions import Condition
 from finbench.leaderboard.disturbed import mark
 from finbench.leaderboard.paired import accuracy_interval, effective_rows
 from finbench.leaderboard.primary import ACCURACY, metric_of, name_of
 from finbench.leaderboard.seeds import Line
-from finbench.leaderboard.table import CellTable, Condition, Entry, accuracy, needs_head, task_order
+from finbench.leaderboard.table import CellTable, Entry, accuracy, needs_head, task_order
 from finbench.leaderboard.training import costs_of, load_of_training
 
 Boards = Mapping[str, Mapping[Condition, "list[Scored]"]]

@@ -11,7 +11,7 @@ from finbench.cells.key import Cell
 from finbench.cells.order import newness
 from finbench.cells.store import Cells, read_cells
 from finbench.errors import FinbenchError
-from finbench.leaderboard.table import condition_of
+from finbench.leaderboard.conditions import condition_of
 
 METRICS = ("accuracy", "f1_weighted")
 

@@ -1,19 +1,18 @@
 """Cells to tables: one row an entry (a base, or a base with an adapter), one column a task."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from finbench.cells.key import Cell, slug
 from finbench.cells.order import newness
+from finbench.leaderboard.conditions import Condition, condition_of
 from finbench.leaderboard.primary import metric_of
 from finbench.leaderboard.training import base_of_training, record_of
 
 # Tasks in the order of the published tables; others follow by name.
 ORDER = ("fpb", "fiqa", "tfns", "nwgi", "ner", "headline", "xbrl_tags", "xbrl_values")
-SAMPLE = "bundled sample rows: no score here is a real one"
 
 
 class Entry(NamedTuple):
@@ -41,38 +40,6 @@ class Entry(NamedTuple):
 
 
 CellTable = dict[tuple[Entry, str], Cell]
-
-
-@dataclass(frozen=True, order=True)
-class Condition:
-    """What results must share to be ranked against each other: whose rows, how many, cleaned or not, how prompted.
-
-    Inputs that were cut and the matrix's title part nothing: they are said beside the score (`footnotes`).
-    """
-
-    sample: bool
-    cleaned: bool
-    prompting: str
-    limit: int
-
-    def heading(self) -> str:
-        """Return what a table must say of itself, "" for whole test sets as published."""
-        remarks = [SAMPLE] if self.sample else []
-        remarks += [f"first {self.limit} rows only"] if self.limit else []
-        remarks += ["texts cleaned"] if self.cleaned else []
-        remarks += [f"prompts: {self.prompting}"] if self.prompting else []
-        return ". ".join(remarks)
-
-    def uncapped(self) -> "Condition":
-        """Return the condition without its row cap, which each task may have of its own."""
-        return replace(self, limit=0)
-
-
-def condition_of(cell: Cell) -> Condition:
-    """Return the condition under which a cell was scored; a cap that left no row out is none."""
-    key = cell.key
-    capped = key.limit if key.limit and cell.n_rows >= key.limit else 0
-    return Condition(bool(cell.flags.get("sample_rows")), key.clean, str(cell.flags.get("prompting") or ""), capped)
 
 
 def by_condition(cells: Iterable[Cell]) -> dict[Condition, CellTable]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from finbench.cells.key import Cell
 from finbench.cells.store import Cells
+from finbench.leaderboard.conditions import Condition
 from finbench.leaderboard.disturbed import unknown
 from finbench.leaderboard.flags import flags
 from finbench.leaderboard.gains import Gain, gains_of
@@ -15,7 +16,7 @@ from finbench.leaderboard.paired import Outcomes
 from finbench.leaderboard.pictures.svg import colours_of
 from finbench.leaderboard.scored import Boards, Scored, boards_of, by_line
 from finbench.leaderboard.seeds import Line, lines_by_entry
-from finbench.leaderboard.table import CellTable, Condition, by_condition
+from finbench.leaderboard.table import CellTable, by_condition
 
 NOTHING = "No cell has been scored yet: `finbench run MATRIX.yaml`."
 REMARKS, NAMED = 60, 8  # on a page, and cells of each; all of them are in the HTML page

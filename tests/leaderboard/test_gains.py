@@ -9,12 +9,13 @@ import pytest
 from finbench.cells.key import Cell
 from finbench.cells.store import read_cells
 from finbench.leaderboard.chosen import LEVEL
+from finbench.leaderboard.conditions import condition_of
 from finbench.leaderboard.gains import Gain, gains_of
 from finbench.leaderboard.paired import Outcomes, Rows
 from finbench.leaderboard.render import render
 from finbench.leaderboard.scored import Scored
 from finbench.leaderboard.seeds import Line
-from finbench.leaderboard.table import Entry, condition_of
+from finbench.leaderboard.table import Entry
 from tests.leaderboard.conftest import GOLD, LABELS, answers
 from tests.leaderboard.test_pages import line
 from tests.leaderboard.test_render import cell

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 
 from finbench.leaderboard import published
+from finbench.leaderboard.conditions import Condition
 from finbench.leaderboard.footnotes import Footnotes
 from finbench.leaderboard.markdown import SHOWN, markdown, unbroken
 from finbench.leaderboard.scored import Scored
-from finbench.leaderboard.table import Condition, accuracy, short, task_order
+from finbench.leaderboard.table import accuracy, short, task_order
 from finbench.leaderboard.training import is_own_task
 from finbench.leaderboard.view import NOTHING, View
 

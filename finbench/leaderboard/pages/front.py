@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from finbench.cells.key import Cell
 from finbench.leaderboard import pooled, published
 from finbench.leaderboard.chosen import LEVEL, holm
+from finbench.leaderboard.conditions import said_of
 from finbench.leaderboard.exact import Comparison
 from finbench.leaderboard.flags import with_outcomes
-from finbench.leaderboard.footnotes import Footnotes, said_of
+from finbench.leaderboard.footnotes import Footnotes
 from finbench.leaderboard.gains import RIVALS, Gain, pairs_among, shown_gain
 from finbench.leaderboard.markdown import escaped, markdown, unbroken
 from finbench.leaderboard.pages import learned

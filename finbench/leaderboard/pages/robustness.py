@@ -8,11 +8,12 @@ from finbench.cells.order import newness
 from finbench.data.perturb import PERTURBATIONS
 from finbench.leaderboard import stats
 from finbench.leaderboard.chosen import LEVEL, holm
+from finbench.leaderboard.conditions import Condition
 from finbench.leaderboard.exact import Comparison
 from finbench.leaderboard.gains import not_shown, shown_p
 from finbench.leaderboard.markdown import escaped, markdown
 from finbench.leaderboard.paired import accuracy_interval
-from finbench.leaderboard.table import Condition, Entry, accuracy, short, task_order
+from finbench.leaderboard.table import Entry, accuracy, short, task_order
 from finbench.leaderboard.view import View
 
 LISTED = 40  # entries of a task, the most accurate ones on unchanged texts

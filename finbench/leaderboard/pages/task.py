@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from finbench.cells.key import Cell
 from finbench.leaderboard import pooled, published, stats
 from finbench.leaderboard.chosen import LEVEL, holm
+from finbench.leaderboard.conditions import Condition, said_of
 from finbench.leaderboard.exact import Comparison
 from finbench.leaderboard.flags import has_price_question
-from finbench.leaderboard.footnotes import Footnotes, said_of
+from finbench.leaderboard.footnotes import Footnotes
 from finbench.leaderboard.gains import RIVALS, Gain, pairs_among, shown_gain
 from finbench.leaderboard.markdown import SHOWN, escaped, markdown, unbroken
 from finbench.leaderboard.pages import pairs
@@ -15,7 +16,7 @@ from finbench.leaderboard.paired import Outcomes, constant_answer
 from finbench.leaderboard.pictures.forest import GainOf, forest
 from finbench.leaderboard.scored import Scored
 from finbench.leaderboard.seeds import Line
-from finbench.leaderboard.table import Condition, Entry, accuracy, file_stem, short
+from finbench.leaderboard.table import Entry, accuracy, file_stem, short
 from finbench.leaderboard.training import is_own_task
 from finbench.leaderboard.view import View
 

@@ -1,4 +1,7 @@
-"""Kinds of answers: how gold and answer are read, and which metrics follow. A new kind is a file here."""
+"""Kinds of answers: how gold and answer are read, and which metrics follow.
+
+A new kind is a file here, a name in `KINDS`, and a function in `finbench/scoring/for_lm_eval.py` for its task YAMLs.
+"""
 
 from collections.abc import Mapping
 
