@@ -47,7 +47,7 @@ def known(shape: type[Any], given: Any, where: str) -> Mapping[str, Any]:
     names = [field.name for field in fields(shape)]
     for key in given:
         if key not in names:
-            raise FinbenchError(f"{where} has no key {key!r}: {suggestion(str(key), names)}")
+            raise FinbenchError(f"unknown key {key!r} in {where}: {suggestion(str(key), names)}")
     return given
 
 

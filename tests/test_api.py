@@ -67,7 +67,7 @@ def test_rows_are_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_wrong_is_said_as_the_command_says_it(bert: Path, tmp_path: Path) -> None:
-    with pytest.raises(FinbenchError, match="has no key 'limt': did you mean limit"):
+    with pytest.raises(FinbenchError, match="unknown key 'limt' in .*: did you mean limit"):
         finbench.score(str(bert), ["fin_fpb"], limt=3, folder=tmp_path)
     with pytest.raises(FinbenchError, match="needs an `output`"):
         finbench.finetune({"base": str(bert)})

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
         return _onnx(options)
     if options.base or options.adapter:
         raise FinbenchError(
-            f"{options.format} is of cells: --base and --adapter name a model for `finbench export onnx`."
+            f"{options.format} exports cells: --base and --adapter name a model for `finbench export onnx`."
         )
     from finbench.cells.store import read_cells
     from finbench.interchange.exported import export
@@ -54,7 +54,7 @@ def _onnx(options: argparse.Namespace) -> int:
     from finbench.predict.predictor import Predictor
 
     if not options.base or options.cells:
-        raise FinbenchError("`finbench export onnx` is of a model: give --base, and --adapter if it wears one.")
+        raise FinbenchError("`finbench export onnx` exports a model: give --base, and --adapter for one on it.")
     check_installed()
     chosen = {**model_options(options), "int8": False}  # weights are rounded as the file is written
     predictor = Predictor(options.base, options.adapter, merge=True, **chosen)

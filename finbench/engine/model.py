@@ -1,4 +1,4 @@
-"""A causal model that continues from kept keys and values, whatever adapter it wears.
+"""A causal model that continues from kept keys and values, whatever adapter is on it.
 
 `SharedModel` runs a tree of tokens in one forward pass (a mask lets each token see only what it continues), or
 generates from a prefix. `finbench.hf.sharing.why_not` tells for which models that cannot be right.

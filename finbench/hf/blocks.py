@@ -3,7 +3,7 @@
 Rows packed into one pass are masked from each other, but a dense attention computes their products all the same, which
 grows with the square of the pass. In blocks it grows with the pass, so that passes can be long enough for fast matrix
 products. The mask itself says how to cut, so that a layer whose activations are forgotten and computed once more on the
-way back is cut there too.
+backward pass is cut there too.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -158,10 +158,10 @@ class TreeMask(torch.Tensor):
 
 
 class _Forgetting(torch.autograd.Function):
-    """Attention in blocks that keeps nothing for the way back but what it was given: blocks are attended once more.
+    """Attention in blocks that keeps for the backward pass only what it was given: blocks are attended once more.
 
     Each block's copies of what is above it would be a quarter of all that a training step of a narrow model keeps. The
-    way back is in float32: in bfloat16, PyTorch's kernel for it takes two to four times as long on a processor.
+    backward pass is in float32: in bfloat16, PyTorch's kernel for it takes two to four times as long on a processor.
     """
 
     @staticmethod

@@ -211,5 +211,6 @@ def refusing(base: str, what: str = "base") -> Iterator[None]:
             ) from error
         raise FinbenchError(
             f"the {what} of {base!r} cannot be loaded: {reason} "
-            "Check the id, the network and your access to it, or give a folder that holds it (base=FOLDER)."
+            "Check the id, the network and your access to it, or give a folder that holds it (base=FOLDER or "
+            "--base FOLDER)."
         ) from error

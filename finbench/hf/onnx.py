@@ -58,7 +58,7 @@ def write_onnx(model: Any, sample: Mapping[str, torch.Tensor], path: Path) -> No
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise FinbenchError(
             f"torch cannot export a {model.config.model_type} classifier to ONNX ({type(error).__name__}: {reason}). "
-            "Serve it as it is, with --bits 8 for speed."
+            "Serve it as it is: finbench serve --base BASE --adapter ADAPTER."
         ) from error
     finally:
         said.setLevel(level)

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from finbench.errors import FinbenchError
-from finetune.recipe import Recipe
+from finetune.recipe import Method, Recipe
 
-METHODS = (
-    *("full", "lora", "dora", "rslora", "qlora", "bottleneck", "prefix", "prompt", "ptuning", "ia3"),
-    *("lora_prefix", "lora_prompt"),
-)
+METHODS: tuple[str, ...] = get_args(Method)
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def test_a_teachers_labels_are_found_by_name(bert: Path, tmp_path: Path) -> None
         (("distil_weight=1.5",), "distil_weight must be at least 0 and at most 1"),
         (("temperature=0",), "temperature must be above 0"),
         (("distil_weight=0",), "nothing to say where no row is unlabelled"),
-        (("teacher={base: x, adaptor: y}",), "teacher has no key 'adaptor': did you mean adapter"),
+        (("teacher={base: x, adaptor: y}",), "unknown key 'adaptor' in teacher: did you mean adapter"),
         (("teacher={base: x, bits: 3}",), "teacher: bits is 3; choose one of "),
         (("teacher=gpt2",), "teacher is 'gpt2'; keys with values"),
         (("teacher=null", "unlabelled=x.csv"), "unlabelled needs a teacher"),

@@ -67,7 +67,7 @@ class _Model(LoraModel):
     def _check_new_adapter_config(self, config: Any) -> None:
         super()._check_new_adapter_config(config)
         if len(self.peft_config) > 1:
-            raise FinbenchError("a model wears one adapter with virtual tokens at a time: load its base anew.")
+            raise FinbenchError("a model takes one adapter with virtual tokens at a time: load its base anew.")
 
     def disable_adapter_layers(self) -> None:
         """Let the bare base answer."""

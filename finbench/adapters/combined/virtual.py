@@ -58,7 +58,7 @@ class VirtualTokens(nn.Module, BaseTunerLayer):
                 "virtual tokens stand in the input."
             )
         if getattr(base.base_model, ATTRIBUTE, None) is not None:
-            raise FinbenchError("the model wears virtual tokens already: load its base anew.")
+            raise FinbenchError("the model has virtual tokens already: load its base anew.")
 
     def _start(self, base: Any) -> torch.Tensor:
         """Return what training starts from: real words as the model reads them, always the same."""
