@@ -174,7 +174,7 @@ def classifier_examples(
         for doc in docs[name]:
             if not doc["classifier_text"]:
                 raise FinbenchError(f"task {name!r}: its rows have no text for a classifier. Use task_type: causal.")
-            ids = lm._encode(doc["classifier_text"])
+            ids = lm.encode(doc["classifier_text"])
             if len(ids["input_ids"]) > room:
                 _refuse_or_count(name, doc, len(ids["input_ids"]), room, recipe)
                 too_long += 1

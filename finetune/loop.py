@@ -1,24 +1,20 @@
 """The loop of every method: transformers' Trainer with loss on the answer alone, and validation as scoring does it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from accelerate.utils import DistributedType
 from torch import nn
-from transformers import Trainer, TrainingArguments
 
 from finbench.hf.forward import Arguments, arguments_of, logits_at
+from finbench.hf.trainer import OpenTrainer
 from finbench.hf.wrapped import base_of, embeds_in_front, virtual_tokens
 from finetune import checkpoints, finite
 from finetune.batches import LengthGroupedOrder
 from finetune.distil import Mix, divergence, label_scores
 from finetune.examples import Example
-
-# What the Trainer (5.3 to 5.24) calls the forgetting of activations; the older name where it knows no other.
-CHECKPOINTING = next(
-    name for name in ("activation_checkpointing", "gradient_checkpointing") if hasattr(TrainingArguments, name)
-)
 
 BEST, TIE = "best", 1e-7  # of metrics: less than one row of ten million
 
@@ -36,7 +32,7 @@ class Rows(torch.utils.data.Dataset):
         return {"example": self.rows[place % len(self.rows)], "fills": place >= len(self.rows)}
 
 
-class RecipeTrainer(Trainer):
+class RecipeTrainer(OpenTrainer):
     """The Trainer with loss on the answer alone, the LM head run only there, and validation as scoring does it."""
 
     weights: torch.Tensor | None = None
@@ -61,7 +57,8 @@ class RecipeTrainer(Trainer):
         self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
         self._loss_shifts_labels = False  # labels stand where they are read
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedOrder:
+    def train_order(self) -> LengthGroupedOrder:
+        """Return rows of like length side by side, in an order that follows from seed and epoch alone."""
         lengths = [len(example.input_ids) for example in self.train_dataset.rows]
         step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         world = self.args.world_size
@@ -144,7 +141,7 @@ class RecipeTrainer(Trainer):
         devices = [self.args.device] if self.args.device.type == "cuda" else []
         with torch.random.fork_rng(devices), self.accelerator.autocast():
             self.model.train()
-            self.compute_loss(self.model, self._prepare_inputs(self.data_collator(rows))).backward()
+            self.compute_loss(self.model, self.on_device(self.data_collator(rows))).backward()
         self.model.zero_grad(set_to_none=True)
         self._parts, self._parts_from = torch.zeros(2), None
         self.model.train(training)
@@ -169,9 +166,7 @@ class RecipeTrainer(Trainer):
         apart = TIE * loss / (1 + loss)
         return found[f"{prefix}_{self.best_by}"] + (-apart if self.args.greater_is_better else apart)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+    def saving(self) -> AbstractContextManager[Any]:
         """Save a checkpoint that is there whole or not at all, of weights that are numbers."""
         finite.check(self.model, self.state.global_step)
-        cost = self.spent()
-        with checkpoints.written_whole(self, self.recipe_sha256, cost):
-            super()._save_checkpoint(model, trial)
+        return checkpoints.written_whole(self, self.recipe_sha256, self.spent())

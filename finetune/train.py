@@ -14,6 +14,7 @@ from transformers import TrainingArguments, set_seed
 
 from finbench.documents import read_json
 from finbench.errors import FinbenchError
+from finbench.hf.trainer import CHECKPOINTING
 from finbench.hf.wrapped import base_of
 from finbench.models.classifier import ClassifierLM
 from finbench.models.fast import FastLM
@@ -26,7 +27,7 @@ from finetune.base import load_base
 from finetune.batches import collate, collate_seq2seq
 from finetune.distil import Mix, taught
 from finetune.examples import Example, Examples
-from finetune.loop import BEST, CHECKPOINTING, RecipeTrainer, Rows
+from finetune.loop import BEST, RecipeTrainer, Rows
 from finetune.methods.support import check_continues
 from finetune.recipe import Recipe
 from finetune.rows import Gathered, gather

@@ -129,13 +129,13 @@ class ClassifierLM(LM):
         """
         columns = [self._column(request) for request in requests]
         texts = [tuple(request.doc["classifier_text"]) for request in requests]
-        encoded = {text: self._checked.get(text) or self._encode(text) for text in dict.fromkeys(texts)}
+        encoded = {text: self._checked.get(text) or self.encode(text) for text in dict.fromkeys(texts)}
         self._checked.clear()
         for request, text in zip(requests, texts, strict=True):
             self._check_length(request, len(encoded[text]["input_ids"]))
         for text, ids in encoded.items():
             if len(ids["input_ids"]) > self.longest_input:
-                encoded[text] = self._encode(text, truncation=True, max_length=self.longest_input)
+                encoded[text] = self.encode(text, truncation=True, max_length=self.longest_input)
         scores = self._scores(encoded, disable_tqdm)
         results = []
         for request, text, column in zip(requests, texts, columns, strict=True):
@@ -152,7 +152,7 @@ class ClassifierLM(LM):
         for request in requests:
             text = tuple(request.doc["classifier_text"])
             if text not in self._checked:
-                self._checked[text] = self._encode(text)
+                self._checked[text] = self.encode(text)
             self._check_length(request, len(self._checked[text]["input_ids"]))
 
     def set_cache_hook(self, cache_hook: Any) -> None:
@@ -183,7 +183,7 @@ class ClassifierLM(LM):
 
     def sample(self, texts: Sequence[str] = ("Sales rose", "Sales of all plants rose")) -> dict[str, torch.Tensor]:
         """Return a batch (B, T) of these texts, as the model reads it."""
-        return self._tensors([self._encode([text]) for text in texts])
+        return self._tensors([self.encode([text]) for text in texts])
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """Refuse: a classifier writes no text."""
@@ -200,7 +200,7 @@ class ClassifierLM(LM):
             "language model with --model hf."
         )
 
-    def _encode(self, text: Sequence[str], **cut: Any) -> dict[str, list[int]]:
+    def encode(self, text: Sequence[str], **cut: Any) -> dict[str, list[int]]:
         """Return the ids of one text or a pair, with segments where the model tells them apart."""
         encoded = self.tokenizer(*text, verbose=False, **cut)
         # a tokenizer may offer segments to a model that has none, where GPT-2 would take them for words

@@ -44,20 +44,22 @@ class ZeroOneTrainer(RecipeTrainer):
     def _state_file(self, folder: str) -> Path:
         return Path(folder) / f"zero_one_adam_{self.args.process_index}_of_{self.args.world_size}.pt"
 
-    def _save_rng_state(self, output_dir: str) -> None:
+    def save_more(self, folder: str) -> None:
         """Save what every process has of its own, complete before the Trainer's last file says so."""
-        super()._save_rng_state(output_dir)
-        torch.save(self.zero_one.state_dict(), self._state_file(output_dir))
+        torch.save(self.zero_one.state_dict(), self._state_file(folder))
         self.accelerator.wait_for_everyone()
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        file = self._state_file(checkpoint)
+    def load_more(self, folder: str) -> None:
+        """Load this process's own.
+
+        Raises:
+            FinbenchError: another number of processes wrote the checkpoint.
+
+        """
+        file = self._state_file(folder)
         if not file.is_file():
             raise FinbenchError(
-                f"{checkpoint} was written by another number of processes than {self.args.world_size}: with "
+                f"{folder} was written by another number of processes than {self.args.world_size}: with "
                 "optimizer=zero_one_adam each keeps what its rounding lost. Start as many as before, or begin anew "
                 "with --overwrite."
             )
