@@ -40,10 +40,10 @@ MUTATIONS = {
         "finbench/hf/load.py", "    if absent:", "    if False:", "tests/models/test_loading.py",
     ),
     "an adapter trained anew": (
-        "finbench/runs/execute.py", "if found != adapter.sha256:", "if False:", "tests/runs/test_changed.py",
+        "finbench/runs/one_base.py", "if found != adapter.sha256:", "if False:", "tests/runs/test_changed.py",
     ),
     "a base that was replaced": (
-        "finbench/runs/execute.py", "if found != cell.key.base_sha256:", "if False:", "tests/runs/test_changed.py",
+        "finbench/runs/one_base.py", "if found != cell.key.base_sha256:", "if False:", "tests/runs/test_changed.py",
     ),
     "prompts that were not trained with": (
         "finbench/runs/layout.py", "if matrix.other_prompts or", "if True or", "tests/tasks/test_prompting.py",

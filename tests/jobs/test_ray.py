@@ -20,10 +20,11 @@ import yaml
 from finbench.cli import main
 from finbench.errors import FinbenchError
 from finbench.jobs.executor import Job, LocalExecutor, LostWorker, Needs
-from finbench.runs.execute import BaseJob, execute
+from finbench.runs.execute import execute
 from finbench.runs.layout import lay_out
 from finbench.runs.matrix import Base, Matrix
 from finbench.runs.needs import PROCESS_BYTES, needs_of
+from finbench.runs.one_base import BaseJob
 from tests import forked
 from tests.conftest import build_model
 
