@@ -117,15 +117,12 @@ def private(name: str) -> bool:
 
 
 def overridden(tree: ast.Module, called: set[str]) -> set[str]:
-    """Return the private methods of subclasses that none of our own code calls: a class of others does."""
-    return {
-        method.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and node.bases
-        for method in node.body
-        if isinstance(method, ast.FunctionDef) and private(method.name) and not method.decorator_list
-        if method.name not in called
-    }
+    """Return the private methods and settings of subclasses that no code of ours asks for: a class of others does."""
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.bases]
+    parts = [part for body in bodies for part in body]
+    names = {part.name for part in parts if isinstance(part, ast.FunctionDef) and not part.decorator_list}
+    names |= {ast.unparse(target) for part in parts if isinstance(part, ast.Assign) for target in part.targets}
+    return {name for name in names if private(name)} - called
 
 
 def insides(path: Path, ours: set[str], called: set[str]) -> set[str]:
@@ -167,9 +164,9 @@ def test_the_test_of_insides_sees_them(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(
         "from peft.tuners.lora import Linear\nfrom peft import _x\nimport transformers.cache_utils\nm._cache\n"
-        "class A(Trainer):\n    def _save(self): self._ours\n    def _run(self): self._theirs\n"
+        "class A(Trainer):\n    _kept = 1\n    def _save(self): self._ours\n    def _run(self): self._theirs\n"
     )
-    found = {"peft.tuners.lora", "_x", "transformers.cache_utils", "_cache", "_save", "_theirs"}
+    found = {"peft.tuners.lora", "_x", "transformers.cache_utils", "_cache", "_kept", "_save", "_theirs"}
     assert insides(path, {"_ours", "_cache"}, {"_run"}) == found
 
 

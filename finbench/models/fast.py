@@ -3,8 +3,6 @@
 `lm_eval --model hf-fast --model_args pretrained=gpt2,peft=adapters/recipe --tasks fin_fpb`
 """
 
-import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
@@ -21,20 +19,18 @@ from finbench.engine.generate import Generator
 from finbench.engine.likelihood import Query, Scorer, paying_tokens, token_budget
 from finbench.engine.model import SharedModel
 from finbench.errors import FinbenchError
-from finbench.hf.attention import maskable_attention, window
+from finbench.hf.attention import maskable_attention
 from finbench.hf.bits import bits_config, keep_layout, merged
 from finbench.hf.forget import forget_texts
 from finbench.hf.fused import fused_activations
 from finbench.hf.generation import check_generation, is_greedy
 from finbench.hf.load import check_bare, forget_gguf, refusing
 from finbench.hf.prompts import connect
-from finbench.hf.sharing import sharing_key, why_not
 from finbench.hf.wrapped import base_of, virtual_tokens
 from finbench.models.ids import KeptIds
 from finbench.models.loading import warn_of_cache, whole_checkpoints, window_of
-from finbench.models.pair import check_has_tokens, encode_pair, row_of
-
-logger = logging.getLogger(__name__)
+from finbench.models.pair import check_has_tokens, encode_pair, name_of, refuse_nan, row_of
+from finbench.models.sharing import left_to_hf
 
 Encoded = tuple[tuple[str, str] | None, list[int], list[int]]
 # Once started, answers grow by a token a pass, which many rows share: more rows pay even on narrow models.
@@ -82,8 +78,8 @@ class FastLM(HFLM):
         self.truncate = truncate
         self.truncated_requests: set[tuple[str, int]] = set()
         self.strict, self.not_shared = strict, ""
-        self._reasons: dict[tuple[object, ...], str] = {}
-        self._said: set[str] = set()
+        self.reasons: dict[tuple[object, ...], str] = {}
+        self.said: set[str] = set()
         self._kept = KeptIds()
         if merge:
             self._model = merged(self.model)
@@ -156,7 +152,7 @@ class FastLM(HFLM):
         self.check(requests)
         values: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         for request, (value, _) in zip(requests, values, strict=True):
-            _refuse_nan(request, value)
+            refuse_nan(request, value)
         return values
 
     def check(self, requests: Sequence[Instance]) -> None:
@@ -186,7 +182,7 @@ class FastLM(HFLM):
         """
         values: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         for request, value in zip(requests, values, strict=True):
-            _refuse_nan(request, value)
+            refuse_nan(request, value)
         return values
 
     def _loglikelihood_tokens(
@@ -201,11 +197,11 @@ class FastLM(HFLM):
                 "longer window, or a larger max_length if the base allows it."
             )
         longest = max((len(query.tokens) - 1 for query in queries), default=0)
-        if self._plain(longest):
+        if left_to_hf(self, longest):
             values: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
             return values
         paying = paying_tokens(getattr(self.model.config.get_text_config(), "hidden_size", 0), self.device)
-        with self._pass(len(requests), "loglikelihood", disable_tqdm) as advance:
+        with self.passes(len(requests), "loglikelihood", disable_tqdm) as advance:
             budget = token_budget(self._batch_size(override_bs), longest, paying)
             if self.pipeline is not None:
                 results = self.pipeline.score(queries, budget, self.softmax_dtype, advance)
@@ -244,13 +240,13 @@ class FastLM(HFLM):
         simple = is_greedy(settings, self.model.generation_config) and self.think_end_token is None
         if not simple and self.pipeline is not None:
             raise FinbenchError("pipeline generates greedily, without sampling or thinking: leave pipeline out.")
-        if not simple or self._plain(longest):
+        if not simple or left_to_hf(self, longest):
             check_generation(self.model)
             texts: list[str] = super().generate_until(requests, disable_tqdm)
             return texts
         stop = handle_stop_sequences(settings.pop("until", None), eos=self.tok_decode(self.eot_token_id, False))
         eos = self.model.generation_config.eos_token_id
-        with self._pass(len(requests), "generate_until", disable_tqdm) as advance:
+        with self.passes(len(requests), "generate_until", disable_tqdm) as advance:
             budget = token_budget(self._batch_size(None), longest, GENERATED_TOKENS)
             ends = eos if isinstance(eos, list) else [eos]
             cut = [context[-room:] for context in contexts]
@@ -273,7 +269,7 @@ class FastLM(HFLM):
         return self._kept.of(context, "context", lambda: self.tok_batch_encode([context])[0][0].tolist())
 
     @contextmanager
-    def _pass(self, total: int, kind: str, disable_tqdm: bool) -> Iterator[Callable[[int], object]]:
+    def passes(self, total: int, kind: str, disable_tqdm: bool) -> Iterator[Callable[[int], object]]:
         """Set precision, attention and a progress bar for a run of passes; gives what moves the bar."""
         precision = torch.autocast(
             self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
@@ -282,61 +278,13 @@ class FastLM(HFLM):
         with precision, maskable_attention(self.model), fused_activations(self.model), bar:
             yield bar.update
 
-    def _plain(self, longest: int) -> bool:
-        """Return whether to leave it to `HFLM`, for inputs of up to `longest` tokens; the first time, say why."""
-        key = sharing_key(self.model)
-        size, change = window(self.model)
-        if size is not None and longest + virtual_tokens(self.model) > size:
-            reason = f"{change}, fewer than the longest input has"
-        else:
-            if key not in self._reasons:
-                self._reasons[key] = self._trial() if self.pipeline is None else ""
-            reason = self._reasons[key]
-        if reason and self.pipeline is not None:
-            raise FinbenchError(f"pipeline shares prefixes, which cannot be here: {reason}. Leave pipeline out.")
-        if reason and self.strict:
-            raise FinbenchError(f"hf-fast cannot share prefixes here: {reason}. Leave strict out to score as hf does.")
-        self.not_shared = self.not_shared or reason
-        if reason and reason not in self._said:
-            self._said.add(reason)
-            logger.warning(
-                "hf-fast scores this model as hf does, without shared prefixes, several times slower: %s", reason
-            )
-        return bool(reason)
-
-    def _trial(self) -> str:
-        """Return why prefixes cannot be shared, "" if a small trial gives the plain forward pass's logits."""
-        if self.backend == "seq2seq":
-            return "it is an encoder-decoder model"
-        if reason := why_not(self.model):
-            return reason
-        try:
-            with self._pass(0, "trial", True):
-                differs = SharedModel(self.model).differs()
-        except Exception as error:  # whatever a family's code does with a cache it was not written for
-            return f"a trial with kept keys and values failed ({type(error).__name__}: {error})"
-        return "a trial with kept keys and values gave other logits" if differs else ""
-
     def _check_length(self, request: Instance, length: int, room: int, beside: str = "") -> None:
         """Refuse an input that is longer than the model reads, or note it where truncation is reported."""
         if length <= room:
             return
         if self.truncate == "refuse" or room < 1:
             raise FinbenchError(
-                f"{_name(request)}: the input has {length} tokens, the model reads {max(room, 0)}{beside}. Choose a "
+                f"{name_of(request)}: the input has {length} tokens, the model reads {max(room, 0)}{beside}. Choose a "
                 "base with a longer window, or truncate=report to cut inputs on the left and count them."
             )
         self.truncated_requests.add((request.task_name or "", request.doc_id or 0))
-
-
-def _name(request: Instance) -> str:
-    """Return how a message names a request: its task and its row."""
-    return f"{request.task_name or 'a request'}, row {row_of(request)}"
-
-
-def _refuse_nan(request: Instance, value: float) -> None:
-    if math.isnan(value):
-        raise FinbenchError(
-            f"{_name(request)}: the log-likelihood is NaN, so the model's answer means nothing. "
-            "Try dtype=float32, and check that the adapter was trained on this base."
-        )

@@ -3,6 +3,7 @@
 Used of lm-eval (0.4.12 to 0.4.13): `_encode_pair` of its model types, which gives a space to one of the two.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,3 +36,22 @@ def check_has_tokens(answer: Sequence[int], text: str, task: str | None, row: ob
 def row_of(request: Any) -> object:
     """Return the id of the row that a request of lm-eval is about, its number where it has none."""
     return request.doc.get("id", request.doc_id) if isinstance(request.doc, dict) else request.doc_id
+
+
+def name_of(request: Any) -> str:
+    """Return how a message names a request: its task and its row."""
+    return f"{request.task_name or 'a request'}, row {row_of(request)}"
+
+
+def refuse_nan(request: Any, value: float) -> None:
+    """Refuse a log-likelihood that is no number.
+
+    Raises:
+        FinbenchError: it is NaN.
+
+    """
+    if math.isnan(value):
+        raise FinbenchError(
+            f"{name_of(request)}: the log-likelihood is NaN, so the model's answer means nothing. "
+            "Try dtype=float32, and check that the adapter was trained on this base."
+        )

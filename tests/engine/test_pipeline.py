@@ -26,8 +26,9 @@ from transformers import (
 from finbench.engine.likelihood import Query
 from finbench.engine.pipeline import crew as pipeline_crew
 from finbench.engine.pipeline.passes import Passes
-from finbench.engine.pipeline.stage import ConnectedStage, Passed
+from finbench.engine.pipeline.stage import ConnectedStage
 from finbench.errors import FinbenchError
+from finbench.hf.cut import Passed
 from finbench.models.fast import FastLM
 from tests import forked
 from tests.conftest import build_tokenizer

@@ -35,8 +35,9 @@ from transformers import (
 from finbench.engine.likelihood import Query, Scorer
 from finbench.engine.model import SharedModel
 from finbench.engine.pipeline.passes import Passes
-from finbench.engine.pipeline.stage import SPLITTABLE, Stage, check_takes_hidden_states, cut, layers_of
+from finbench.engine.pipeline.stage import Stage
 from finbench.errors import FinbenchError
+from finbench.hf.cut import SPLITTABLE, check_takes_hidden_states, cut, layers_of
 from tests.models.test_fast import GPT2, GROUPED
 
 FAMILIES = [

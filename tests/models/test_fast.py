@@ -32,6 +32,7 @@ from transformers import (
 from finbench.engine.model import SharedModel
 from finbench.errors import FinbenchError
 from finbench.models.fast import FastLM
+from finbench.models.sharing import trial
 
 SIZE = {
     "vocab_size": 400,
@@ -144,7 +145,7 @@ def test_same_numbers_and_texts_as_hf(family: str, tokenizer: object, shares: li
         lm = fast(model, tokenizer, batch_size)
         assert_same(lm.loglikelihood(scored()), expected)
         assert lm.generate_until(asked()) == texts
-        assert set(lm._reasons.values()) == {""}
+        assert set(lm.reasons.values()) == {""}
     assert shares
 
 
@@ -222,7 +223,7 @@ def test_bfloat16_chooses_as_float32(tokenizer: object) -> None:
     expected = fast(make(FAMILIES["llama"]), tokenizer).loglikelihood(scored())
     lm = fast(make(FAMILIES["llama"]).bfloat16(), tokenizer)
     assert [value for value, _ in lm.loglikelihood(scored())] == pytest.approx([v for v, _ in expected], abs=0.5)
-    assert set(lm._reasons.values()) == {""}
+    assert set(lm.reasons.values()) == {""}
 
 
 def test_bos_and_empty_context_and_trailing_space(llama: Path) -> None:
@@ -291,7 +292,7 @@ def test_a_prefix_is_not_copied_for_its_rows(tokenizer: object, shares: list[int
     prompts = ["sales rose " * 40 + news for news in ("", *NEWS)]  # the first is a prefix of the others
     settings = {"until": ["\n"], "max_gen_toks": 4}
     requests = [Instance("generate_until", {}, (prompt, settings), 0) for prompt in prompts]
-    lm._trial()
+    trial(lm)
     shares.clear()
     assert lm.generate_until(requests) == stock(lm.model, tokenizer, 1).generate_until(requests)
     assert sum(shares) < 2 * len(tokenizer.encode(prompts[0]))
