@@ -3,8 +3,9 @@
 The publisher's validation rows all stand in train, so they make no split here.
 """
 
-from finbench.data.sources import SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, name_label, read_table
+from finbench.data.sources import Dataset, Files, Splits
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record, name_label
 from finbench.records import Row, SourceKind
 
 LABELS = ("negative", "neutral", "positive")
@@ -15,23 +16,17 @@ QUESTION = "What is the sentiment of this {}? Please choose an answer from {{neg
 
 def read(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
     """Return the published splits; the question says tweet or news, as the record's `format` does."""
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
-    for split in SPLITS:
-        table = read_table(files[split], ("sentence", "format", "label"))
-        records, missing = complete_records(table, split, "sentence", "label")
-        dropped |= missing
-        splits[split] = [
-            Row(
-                id=f"fiqa-{split}-{n}",
-                text=record["sentence"],
-                label=name_label(record["label"], NAMES, "fiqa"),
-                question=QUESTION.format(KINDS.get(record["format"], "news")),
-                classifier_text=(record["sentence"],),
-            )
-            for n, record in records
-        ]
-    return splits, dropped
+
+    def row(row_id: str, record: Record) -> Row:
+        return Row(
+            id=row_id,
+            text=record["sentence"],
+            label=name_label(record["label"], NAMES, "fiqa"),
+            question=QUESTION.format(KINDS.get(record["format"], "news")),
+            classifier_text=(record["sentence"],),
+        )
+
+    return read_splits("fiqa", files, ("sentence", "format", "label"), row, optional=("format",))
 
 
 DATASET = Dataset(

@@ -4,7 +4,8 @@ Sentences of minutes, speeches and press conferences, in the split of `gtfintech
 """
 
 from finbench.data.sources import SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, name_label, read_table
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record, name_label
 from finbench.records import Row, SourceKind
 
 NAMES = {"0": "dovish", "1": "hawkish", "2": "neutral"}
@@ -12,22 +13,16 @@ NAMES = {"0": "dovish", "1": "hawkish", "2": "neutral"}
 
 def read(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
     """Return the published splits, labels mapped by the publisher's numbers."""
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
-    for split in SPLITS:
-        table = read_table(files[split], ("sentence", "label"))
-        records, missing = complete_records(table, split, "sentence", "label")
-        dropped |= missing
-        splits[split] = [
-            Row(
-                id=f"fomc-{split}-{n}",
-                text=record["sentence"],
-                label=name_label(record["label"], NAMES, "fomc", record.place),
-                classifier_text=(record["sentence"],),
-            )
-            for n, record in records
-        ]
-    return splits, dropped
+
+    def row(row_id: str, record: Record) -> Row:
+        return Row(
+            id=row_id,
+            text=record["sentence"],
+            label=name_label(record["label"], NAMES, "fomc", record.place),
+            classifier_text=(record["sentence"],),
+        )
+
+    return read_splits("fomc", files, ("sentence", "label"), row)
 
 
 DATASET = Dataset(

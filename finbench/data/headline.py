@@ -4,8 +4,9 @@ The nine rows of a headline are one cluster. The publisher's label of the questi
 gold annotation in about four rows of five; rows are scored as published.
 """
 
-from finbench.data.sources import SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, name_label, read_table
+from finbench.data.sources import Dataset, Files, Splits
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record, name_label
 from finbench.records import Row, SourceKind
 
 LABELS = ("No", "Yes")
@@ -14,23 +15,18 @@ COLUMNS = ("instruction", "input", "output")
 
 def read(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
     """Return the published splits."""
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
-    for split in SPLITS:
-        records, missing = complete_records(read_table(files[split], COLUMNS), split, *COLUMNS)
-        dropped |= missing
-        splits[split] = [
-            Row(
-                id=f"headline-{split}-{n}",
-                text=record["input"],
-                label=name_label(record["output"], {label: label for label in LABELS}, "headline"),
-                question=record["instruction"],
-                cluster=record["input"],
-                classifier_text=(record["instruction"], record["input"]),
-            )
-            for n, record in records
-        ]
-    return splits, dropped
+
+    def row(row_id: str, record: Record) -> Row:
+        return Row(
+            id=row_id,
+            text=record["input"],
+            label=name_label(record["output"], {label: label for label in LABELS}, "headline"),
+            question=record["instruction"],
+            cluster=record["input"],
+            classifier_text=(record["instruction"], record["input"]),
+        )
+
+    return read_splits("headline", files, COLUMNS, row)
 
 
 DATASET = Dataset(

@@ -5,8 +5,9 @@ The same entity and sentence is asked about in 17 wordings; those rows are one c
 
 import re
 
-from finbench.data.sources import SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, name_label, read_table
+from finbench.data.sources import Dataset, Files, Splits
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record, name_label
 from finbench.errors import FinbenchError
 from finbench.records import Row, SourceKind
 
@@ -25,24 +26,19 @@ def _entity(instruction: str) -> str:
 
 def read(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
     """Return the published splits."""
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
-    for split in SPLITS:
-        records, missing = complete_records(read_table(files[split], COLUMNS), split, *COLUMNS)
-        dropped |= missing
-        splits[split] = [
-            Row(
-                id=f"ner-{split}-{n}",
-                text=record["input"],
-                label=name_label(record["output"], {label: label for label in LABELS}, "ner"),
-                question=record["instruction"],
-                entity=_entity(record["instruction"]),
-                cluster=f"{_entity(record['instruction'])}|{record['input']}",
-                classifier_text=(record["instruction"], record["input"]),
-            )
-            for n, record in records
-        ]
-    return splits, dropped
+
+    def row(row_id: str, record: Record) -> Row:
+        return Row(
+            id=row_id,
+            text=record["input"],
+            label=name_label(record["output"], {label: label for label in LABELS}, "ner"),
+            question=record["instruction"],
+            entity=_entity(record["instruction"]),
+            cluster=f"{_entity(record['instruction'])}|{record['input']}",
+            classifier_text=(record["instruction"], record["input"]),
+        )
+
+    return read_splits("ner", files, COLUMNS, row)
 
 
 DATASET = Dataset(

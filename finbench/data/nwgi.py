@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from finbench.data.sources import SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, name_label, read_table
+from finbench.data.sources import Dataset, Files, Splits
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record, name_label
 from finbench.records import Row, SourceKind
 
 THREE_OF_SEVEN = {
@@ -25,21 +26,16 @@ THREE_OF_SEVEN = {
 
 def read(files: Files, kind: SourceKind, names: Mapping[str, str]) -> tuple[Splits, dict[str, int]]:
     """Return the published splits, the publisher's labels mapped by `names`."""
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
-    for split in SPLITS:
-        records, missing = complete_records(read_table(files[split], ("news", "label")), split, "news", "label")
-        dropped |= missing
-        splits[split] = [
-            Row(
-                id=f"nwgi-{split}-{n}",
-                text=record["news"],
-                label=name_label(record["label"], names, "nwgi"),
-                classifier_text=(record["news"],),
-            )
-            for n, record in records
-        ]
-    return splits, dropped
+
+    def row(row_id: str, record: Record) -> Row:
+        return Row(
+            id=row_id,
+            text=record["news"],
+            label=name_label(record["label"], names, "nwgi"),
+            classifier_text=(record["news"],),
+        )
+
+    return read_splits("nwgi", files, ("news", "label"), row)
 
 
 DATASET = Dataset(

@@ -3,8 +3,9 @@
 The publisher calls the held-out split validation; it is the test split here, as in published numbers.
 """
 
-from finbench.data.sources import SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, name_label, read_table
+from finbench.data.sources import Dataset, Files, Splits
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record, name_label
 from finbench.records import Row, SourceKind
 
 LABELS = ("negative", "neutral", "positive")
@@ -14,21 +15,16 @@ NAMES = {"0": "negative", "1": "positive", "2": "neutral"}
 
 def read(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
     """Return the published splits."""
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
-    for split in SPLITS:
-        records, missing = complete_records(read_table(files[split], ("text", "label")), split, "text", "label")
-        dropped |= missing
-        splits[split] = [
-            Row(
-                id=f"tfns-{split}-{n}",
-                text=record["text"],
-                label=name_label(record["label"], NAMES, "tfns"),
-                classifier_text=(record["text"],),
-            )
-            for n, record in records
-        ]
-    return splits, dropped
+
+    def row(row_id: str, record: Record) -> Row:
+        return Row(
+            id=row_id,
+            text=record["text"],
+            label=name_label(record["label"], NAMES, "tfns"),
+            classifier_text=(record["text"],),
+        )
+
+    return read_splits("tfns", files, ("text", "label"), row)
 
 
 DATASET = Dataset(
