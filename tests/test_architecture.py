@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -49,10 +50,16 @@ PYTHON = {"_exit", "_replace"}  # private in spelling only
 FREE = {"paths", "errors", "records", "documents", "settings", "whole", "__init__"}
 
 
+@cache
+def parsed(path: Path) -> list[ast.AST]:
+    """Return every node of a file, the module first."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def imported(path: Path) -> set[str]:
     """Return the dotted names of our packages that a file imports, anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in parsed(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -99,10 +106,10 @@ def sources() -> list[Path]:
     return [path for room in ("finbench", "finetune") for path in (ROOT / room).rglob("*.py")]
 
 
-def defined_in(tree: ast.Module) -> set[str]:
+def defined_in(path: Path) -> set[str]:
     """Return every name that a file defines."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in parsed(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -116,9 +123,9 @@ def private(name: str) -> bool:
     return name.startswith("_") and not name.endswith("__")
 
 
-def overridden(tree: ast.Module, called: set[str]) -> set[str]:
+def overridden(path: Path, called: set[str]) -> set[str]:
     """Return the private methods and settings of subclasses that no code of ours asks for: a class of others does."""
-    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.bases]
+    bodies = [node.body for node in parsed(path) if isinstance(node, ast.ClassDef) and node.bases]
     parts = [part for body in bodies for part in body]
     names = {part.name for part in parts if isinstance(part, ast.FunctionDef) and not part.decorator_list}
     names |= {ast.unparse(target) for part in parts if isinstance(part, ast.Assign) for target in part.targets}
@@ -130,10 +137,9 @@ def insides(path: Path, ours: set[str], called: set[str]) -> set[str]:
 
     A private name of `self` is ours if any file of ours defines it; of another object, if this file does.
     """
-    tree = ast.parse(path.read_text())
-    here = defined_in(tree)
-    found: set[str] = overridden(tree, called)
-    for node in ast.walk(tree):
+    here = defined_in(path)
+    found: set[str] = overridden(path, called)
+    for node in parsed(path):
         if isinstance(node, ast.Attribute) and private(node.attr):
             own = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
             found |= {node.attr} - (ours if own else here) - PYTHON
@@ -147,9 +153,8 @@ def insides(path: Path, ours: set[str], called: set[str]) -> set[str]:
 
 
 def test_what_other_libraries_do_not_promise_stands_in_few_places() -> None:
-    trees = [ast.parse(path.read_text()) for path in sources()]
-    ours = {name for tree in trees for name in defined_in(tree)}
-    called = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    ours = {name for path in sources() for name in defined_in(path)}
+    called = {node.attr for path in sources() for node in parsed(path) if isinstance(node, ast.Attribute)}
     found = set()
     for path in sources():
         name = path.relative_to(ROOT).as_posix()
