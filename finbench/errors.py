@@ -6,3 +6,8 @@ class FinbenchError(Exception):
 
     The message says what failed, what was given and what to do next.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what another library's error says, its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

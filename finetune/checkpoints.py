@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 
 from finbench.adapters.base_hash import sha256_of_file
 from finbench.documents import read_json
-from finbench.errors import FinbenchError
+from finbench.errors import FinbenchError, first_line
 from finetune import spent
 
 logger = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def written_whole(trainer: Any, recipe_sha256: str, cost: dict[str, Any]) -> Ite
     except (OSError, RuntimeError, SafetensorError) as error:
         if isinstance(error, RuntimeError) and "writ" not in str(error):  # torch.save says so of a full disk
             raise
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise FinbenchError(
             f"the checkpoint of step {step} cannot be written to {folder} ({reason}). Make room and run the same "
             "command again: it goes on from the checkpoint before."

@@ -19,7 +19,7 @@ from finetune.examples import Example
 BEST, TIE = "best", 1e-7  # of metrics: less than one row of ten million
 
 
-class Rows(torch.utils.data.Dataset):
+class ExampleDataset(torch.utils.data.Dataset):
     """Examples as the Trainer samples them."""
 
     def __init__(self, rows: Sequence[Example]) -> None:

@@ -27,7 +27,7 @@ from finetune.base import load_base
 from finetune.batches import collate, collate_seq2seq
 from finetune.distil import Mix, taught
 from finetune.examples import Example, Examples
-from finetune.loop import BEST, RecipeTrainer, Rows
+from finetune.loop import BEST, ExampleDataset, RecipeTrainer
 from finetune.methods.support import check_continues
 from finetune.recipe import Recipe
 from finetune.rows import Gathered, gather
@@ -232,8 +232,8 @@ def _trainer(
     trainer = trainer_class(
         model=model,
         args=_arguments(recipe, folder, bool(found.validation)),
-        train_dataset=Rows(found.train),
-        eval_dataset=Rows(()) if found.validation else None,
+        train_dataset=ExampleDataset(found.train),
+        eval_dataset=ExampleDataset(()) if found.validation else None,
         data_collator=(
             (lambda rows: collate_seq2seq(rows, tokenizer.pad_token_id))
             if recipe.task_type == "seq2seq"

@@ -102,6 +102,13 @@ def test_every_room_has_its_rule() -> None:
     assert rooms == set(MAY_IMPORT)
 
 
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_a_room_says_what_it_is_for(room: str) -> None:
+    said = ast.get_docstring(ast.parse((ROOT / "finbench" / room / "__init__.py").read_text())) or ""
+    for part in ("What comes in: ", "what goes out: ", " A newcomer adds "):
+        assert part in said.replace("\n", " "), f"{room}: its docstring has no {part.strip()!r}"
+
+
 def sources() -> list[Path]:
     return [path for room in ("finbench", "finetune") for path in (ROOT / room).rglob("*.py")]
 

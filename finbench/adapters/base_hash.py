@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from finbench.documents import read_json
-from finbench.errors import FinbenchError
+from finbench.errors import FinbenchError, first_line
 from finbench.hf.load import GGUF
 from finbench.paths import home
 
@@ -75,7 +75,7 @@ def _gguf(base: str, revision: str | None) -> Path:
     try:
         return Path(hf_hub_download(name, file, revision=revision))
     except (OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise FinbenchError(f"there is no file {base!r} here, and the hub does not give it ({reason}).") from error
 
 
@@ -138,7 +138,7 @@ def _downloaded(base: str, revision: str | None) -> Path:
             if _weights_in(folder):
                 break
     except (OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise FinbenchError(
             f"{base} is no folder here, and as an id it cannot be had from the hub or its cache ({reason}). "
             "Check the name, the network and, for a gated model, your login."

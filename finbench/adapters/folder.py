@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from finbench.adapters.base_hash import base_sha256, kept_sha256, weights_sha256
 from finbench.documents import read_json
-from finbench.errors import FinbenchError
+from finbench.errors import FinbenchError, first_line
 from finbench.whole import write_text
 
 RECORD = "finbench.json"
@@ -180,7 +180,7 @@ def _folder_of(given: str) -> Path:
         return Path(snapshot_download(given, allow_patterns=[CONFIG, WEIGHTS, "adapter_model.bin", RECORD]))
     except (OSError, ValueError) as error:
         raise FinbenchError(
-            f"{given} is no folder here, and as an id it cannot be had from the hub ({_first_line(error)}). "
+            f"{given} is no folder here, and as an id it cannot be had from the hub ({first_line(error)}). "
             "Check the name, the network and, for a gated adapter, your login."
         ) from error
 
@@ -279,7 +279,3 @@ def _check_weights(folder: Path) -> None:
 
 def _is_hub_id(given: str) -> bool:
     return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", given) is not None and not given.startswith(".")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from finbench.errors import FinbenchError
+from finbench.errors import FinbenchError, first_line
 from finbench.records import Outcome
 
 TEXTS = ("row_id", "cluster", "gold", "prediction")
@@ -52,7 +52,7 @@ def table_of(content: bytes, columns: Sequence[str] = TEXTS) -> Any:
         with pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content)) as file:
             table = file.read([*columns], use_threads=False)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)[:200]
         raise FinbenchError(f"the rows' outcomes beside it cannot be read as Parquet ({reason})") from None
     for name in columns:
         if name not in table.column_names:

@@ -14,7 +14,7 @@ PASS_TOKENS = 64
 
 
 @dataclass(frozen=True)
-class Rows:
+class SortedRows:
     """Distinct sequences in lexicographic order, none a prefix of another.
 
     `shared[i]` is how many tokens row i shares with row i - 1 (0 for the first), `row_of[k]` the row that begins with
@@ -67,7 +67,7 @@ def common_length(first: Sequence[int], second: Sequence[int]) -> int:
     return low
 
 
-def sort_rows(sequences: Sequence[Sequence[int]]) -> Rows:
+def sort_rows(sequences: Sequence[Sequence[int]]) -> SortedRows:
     """Return the rows of the sequences: duplicates and prefixes of longer sequences are served by one row."""
     given = [tuple(sequence) for sequence in sequences]
     distinct = sorted(set(given))
@@ -78,10 +78,10 @@ def sort_rows(sequences: Sequence[Sequence[int]]) -> Rows:
         if following[: len(sequence)] != sequence:
             rows.append(sequence)
     shared = [common_length(one, other) for one, other in zip(rows, rows[1:], strict=False)]
-    return Rows(tuple(rows), (0, *shared), tuple(row_of[sequence] for sequence in given))
+    return SortedRows(tuple(rows), (0, *shared), tuple(row_of[sequence] for sequence in given))
 
 
-def _nodes(rows: Rows) -> list[tuple[int, int, int]]:
+def _nodes(rows: SortedRows) -> list[tuple[int, int, int]]:
     """Return (first row, last row, depth) of every place where the tree branches, parents before children.
 
     These are the intervals of the array of longest common prefixes (Abouelhoda, Kurtz and Ohlebusch, 2004).
@@ -121,7 +121,7 @@ def _uses(rows: int, prefix: int, beyond: int, budget: int) -> int:
     return rows if room <= 0 else min(rows, -(-beyond // room))
 
 
-def grow(rows: Rows, budget: int) -> Stem:
+def grow(rows: SortedRows, budget: int) -> Stem:
     """Return the root of the stems that are worth a pass of their own, where packs hold `budget` tokens.
 
     The root covers all rows and may be empty (`stop` is 0).
@@ -148,13 +148,13 @@ def grow(rows: Rows, budget: int) -> Stem:
     return root.finished()
 
 
-def chain(rows: Rows, row: int, start: int, stop: int) -> Pack:
+def chain(rows: SortedRows, row: int, start: int, stop: int) -> Pack:
     """Return a row's tokens from `start` to `stop` (exclusive) as a tree without branches."""
     length = stop - start
     return Pack(rows.tokens[row][start:stop], tuple(range(start, stop)), (length,) * length, (tuple(range(length)),))
 
 
-def pack(rows: Rows, chosen: Sequence[int], start: int, budget: int) -> Pack:
+def pack(rows: SortedRows, chosen: Sequence[int], start: int, budget: int) -> Pack:
     """Return the tree of the first of the chosen rows, from token `start` on, within `budget` tokens.
 
     It holds at least one row; `len(paths)` says how many it took. `chosen` is in ascending order.
@@ -181,7 +181,7 @@ def pack(rows: Rows, chosen: Sequence[int], start: int, budget: int) -> Pack:
     return Pack(tuple(tokens), tuple(depths), tuple(ends), tuple(paths))
 
 
-def _shared_with_last(rows: Rows, chosen: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _shared_with_last(rows: SortedRows, chosen: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield each chosen row with the number of tokens it shares with the chosen row before it."""
     last: int | None = None
     for row in chosen:

@@ -19,6 +19,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
+from finbench.errors import first_line
+
 logger = logging.getLogger(__name__)
 
 Attention = Callable[..., torch.Tensor]
@@ -138,7 +140,7 @@ def _trial(args: tuple[torch.Tensor, ...], kwargs: Any, by_blocks: Callable[...,
     try:
         expected, found = dense(), blocks()  # the first compiles
     except Exception as error:  # whatever a compiler says of a device that it does not know
-        logger.warning("attention of packs stays dense here, a block mask does not run: %s", _first_line(error))
+        logger.warning("attention of packs stays dense here, a block mask does not run: %s", first_line(error))
         return False
     most = 4 * torch.finfo(expected.dtype).eps * max(1.0, float(expected.abs().max()))
     if not float((expected - found).abs().max()) <= max(most, 1e-5):
@@ -161,7 +163,3 @@ def _seconds(attend: Callable[[], torch.Tensor], device: torch.device) -> float:
 
 # What says of a call's arguments, and of how a block mask would run it, whether it does; the last one counts.
 _chosen: list[Wanted] = []
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from finbench.errors import FinbenchError
+from finbench.errors import FinbenchError, first_line
 from finbench.hf.bits import keep_layout
 
 GGUF = ".gguf"  # ends a base that is one file
@@ -199,7 +199,7 @@ def refusing(base: str, what: str = "base") -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ImportError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         if UNTRUSTED in str(error):
             raise FinbenchError(
                 f"{base!r} brings code of its own, which finbench does not run. If you have read that code and trust "

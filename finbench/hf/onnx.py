@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from finbench.errors import FinbenchError
+from finbench.errors import FinbenchError, first_line
 
 
 class _Logits(torch.nn.Module):
@@ -55,7 +55,7 @@ def write_onnx(model: Any, sample: Mapping[str, torch.Tensor], path: Path) -> No
                 verbose=False,
             )
     except Exception as error:  # whatever a family's code does that torch.export cannot follow
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)[:200]
         raise FinbenchError(
             f"torch cannot export a {model.config.model_type} classifier to ONNX ({type(error).__name__}: {reason}). "
             "Serve it as it is: finbench serve --base BASE --adapter ADAPTER."

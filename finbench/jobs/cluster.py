@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finbench.errors import FinbenchError
+from finbench.errors import FinbenchError, first_line
 from finbench.jobs.executor import Job, LostWorker, Needs, NoRoom
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class RayExecutor:
             )
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise FinbenchError(
-                f"no Ray cluster answers at {address or 'this machine'}: {_first_line(error)} Start one with "
+                f"no Ray cluster answers at {address or 'this machine'}: {first_line(error)} Start one with "
                 "`ray start --head`, or leave --address out. A cluster that asks for a token (the head's "
                 "~/.ray/auth_token) wants the same file here, and RAY_AUTH_MODE=token."
             ) from None
@@ -123,10 +123,10 @@ class RayExecutor:
                 del running[stream]
                 if one.lost < ATTEMPTS - 1:
                     one.lost += 1
-                    logger.warning("%s lost its worker and is sent out again: %s", one.job.name, _first_line(error))
+                    logger.warning("%s lost its worker and is sent out again: %s", one.job.name, first_line(error))
                     running[self._send(one)] = one
                 else:
-                    yield one.job, LostWorker(f"its worker was lost {ATTEMPTS} times: {_first_line(error)}")
+                    yield one.job, LostWorker(f"its worker was lost {ATTEMPTS} times: {first_line(error)}")
             else:
                 one.lost = 0
                 one.results.append(result)
@@ -205,7 +205,3 @@ def _asked(needs: Needs) -> dict[str, float]:
 
 def _words(cpus: float, gpus: float, memory_bytes: float) -> str:
     return f"{cpus:g} cores, {gpus:g} GPUs and {memory_bytes / 2**30:.1f} GiB"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

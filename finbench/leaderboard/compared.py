@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from finbench.cells.key import Cell
-from finbench.leaderboard.paired import Rows
+from finbench.leaderboard.paired import CellRows
 from finbench.leaderboard.primary import ACCURACY, name_of
 from finbench.leaderboard.table import Entry, accuracy
 from finbench.leaderboard.view import View
@@ -27,10 +27,10 @@ LETTERS = "".join(chr(code) for code in range(35, 127) if chr(code) not in "&<>\
 class RowSet:
     """Cells of one task on the same rows with the same right answers."""
 
-    first: Rows
-    cells: dict[str, Rows] = field(default_factory=dict)
+    first: CellRows
+    cells: dict[str, CellRows] = field(default_factory=dict)
 
-    def takes(self, rows: Rows) -> bool:
+    def takes(self, rows: CellRows) -> bool:
         """Say whether these are the set's own rows."""
         one = self.first
         return (
@@ -113,6 +113,6 @@ def _in_letters(number: int, width: int) -> str:
     return found
 
 
-def _bits(rows: Rows) -> str:
+def _bits(rows: CellRows) -> str:
     """Return which answers are right where a tolerance says so, and not that they are the same."""
     return "".join("01"[int(one)] for one in rows.right)

@@ -18,7 +18,7 @@ QUESTIONS = 9  # of a headline, always in the same order; the first is the one w
 
 
 @dataclass(frozen=True)
-class Rows:
+class CellRows:
     """The rows' outcomes of one cell: arrays of one length, and the number of the cluster that each row is in.
 
     `near` says which answers are right where a tolerance decides, and not equality; `worth` is what rows are worth
@@ -64,7 +64,9 @@ class Rows:
         places, times = np.unique(column, return_counts=True)
         return _units(places, width), times
 
-    def kinds_beside(self, other: "Rows", labels: tuple[str, ...]) -> tuple[exact.Floats, exact.Floats, exact.Integers]:
+    def kinds_beside(
+        self, other: "CellRows", labels: tuple[str, ...]
+    ) -> tuple[exact.Floats, exact.Floats, exact.Integers]:
         """Return the different pairs of lines of both `counts`, (U, K) each, and how often each pair stands there."""
         if self.repeated:
             both = np.concatenate([self.counts(labels), other.counts(labels)], axis=1)
@@ -119,9 +121,9 @@ class Outcomes:
     """The outcomes beside the cells of a folder, each read at most once, and tests on them."""
 
     folder: Path
-    _read: dict[str, Rows | None] = field(default_factory=dict)
+    _read: dict[str, CellRows | None] = field(default_factory=dict)
 
-    def rows(self, cell: Cell) -> Rows | None:
+    def rows(self, cell: Cell) -> CellRows | None:
         """Return the outcomes of a cell's rows, None where they are missing."""
         import pyarrow.parquet
 
@@ -141,7 +143,7 @@ class Outcomes:
                 encoded = table["cluster"].combine_chunks().dictionary_encode()
                 member = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
                 worth = primary.worth_of(table, cell)
-                self._read[digest] = Rows(ids, golds, predictions, member, _near(table) if near else None, worth)
+                self._read[digest] = CellRows(ids, golds, predictions, member, _near(table) if near else None, worth)
         return self._read[digest]
 
     def accuracy(self, first: Cell, second: Cell) -> exact.Comparison | str:
@@ -176,7 +178,7 @@ class Outcomes:
             return None
         return Gained(pair[0].ids, pair[1].right_by_cluster() - pair[0].right_by_cluster())
 
-    def _pair(self, first: Cell, second: Cell) -> tuple[Rows, Rows] | str:
+    def _pair(self, first: Cell, second: Cell) -> tuple[CellRows, CellRows] | str:
         """Return the rows of two cells, or in words why they cannot be compared."""
         a, b = self.rows(first), self.rows(second)
         if a is None or b is None:

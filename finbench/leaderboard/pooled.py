@@ -11,7 +11,7 @@ import numpy as np
 
 from finbench.cells.key import Cell
 from finbench.leaderboard import draws, exact, primary, stats
-from finbench.leaderboard.paired import Gained, Outcomes, Rows, labels_of
+from finbench.leaderboard.paired import CellRows, Gained, Outcomes, labels_of
 
 SEVERAL = "exact swaps of rows with all their seeds' answers"
 Cells = Sequence[Cell]
@@ -81,19 +81,21 @@ def why_not(outcomes: Outcomes, first: Cells, second: Cells) -> str:
     return "rows' outcomes missing" if missing else "other rows"
 
 
-def _scaled(first: list[Rows], second: list[Rows]) -> tuple[tuple[list[Rows], int], tuple[list[Rows], int]]:
+def _scaled(
+    first: list[CellRows], second: list[CellRows]
+) -> tuple[tuple[list[CellRows], int], tuple[list[CellRows], int]]:
     """Return each side with how often it counts, so that both count as many answers a row."""
     shared = gcd(len(first), len(second))
     return (first, len(second) // shared), (second, len(first) // shared)
 
 
-def _worth(side: list[Rows]) -> exact.Floats:
+def _worth(side: list[CellRows]) -> exact.Floats:
     """Return what the answers of all seeds to each row are worth together, (N, K)."""
     found: exact.Floats = np.sum([rows.worth for rows in side if rows.worth is not None], axis=0)
     return found
 
 
-def _rows(outcomes: Outcomes, first: Cells, second: Cells) -> tuple[list[Rows], list[Rows]] | None:
+def _rows(outcomes: Outcomes, first: Cells, second: Cells) -> tuple[list[CellRows], list[CellRows]] | None:
     sides = [[outcomes.rows(cell) for cell in side] for side in (first, second)]
     one, other = ([rows for rows in side if rows is not None] for side in sides)
     if len(one) < len(first) or len(other) < len(second):

@@ -6,7 +6,7 @@ from typing import Any
 
 from finbench.adapters.folder import RECORD, WEIGHTS, Adapter, match_base, read_adapter
 from finbench.adapters.wrap import wrap
-from finbench.errors import FinbenchError
+from finbench.errors import FinbenchError, first_line
 from finbench.hf.bits import KEEP_HEADS, bits_config
 from finbench.hf.classes import class_names, name_classes
 from finbench.hf.load import lacking, load_config, load_model, load_tokenizer
@@ -46,7 +46,7 @@ def load_classifier(
             **options,
         )
     except RuntimeError as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise FinbenchError(f"hf-classifier cannot load {pretrained!r}: {reason}") from error
     untrained = lacking(info)
     if untrained and adapter is None:

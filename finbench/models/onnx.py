@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from finbench.errors import FinbenchError
+from finbench.errors import FinbenchError, first_line
 from finbench.hf.load import load_config, load_tokenizer
 from finbench.models.classifier import ClassifierLM
 
@@ -64,7 +64,7 @@ class OnnxModel(torch.nn.Module):
                 str(folder / MODEL), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its own classes of exceptions have no common one
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            reason = first_line(error)[:200]
             raise FinbenchError(f"{folder / MODEL} cannot be read ({reason}): export the model again.") from error
         self._names = {one.name for one in self._session.get_inputs()}
 

@@ -1,6 +1,7 @@
 """A first working folder: a task of one's own, a recipe and a matrix, with comments, so that a study begins with edits.
 
-What lies beside this file is copied as it is; the task's YAML is written as `finbench new-task` writes it.
+What comes in: an empty folder; what goes out: the files beside this one, copied, and a task's YAML as `finbench new-task`
+writes it. A newcomer adds a file, and its name here.
 """
 
 from contextlib import chdir

@@ -11,7 +11,7 @@ from finbench.cells.store import read_cells
 from finbench.leaderboard.chosen import LEVEL
 from finbench.leaderboard.conditions import condition_of
 from finbench.leaderboard.gains import Gain, gains_of
-from finbench.leaderboard.paired import Outcomes, Rows
+from finbench.leaderboard.paired import CellRows, Outcomes
 from finbench.leaderboard.render import render
 from finbench.leaderboard.scored import Scored
 from finbench.leaderboard.seeds import Line
@@ -29,7 +29,7 @@ def best_gain(cells: dict[Entry, Cell], right: dict[Entry, np.ndarray], repeats:
     """Return the gain of the most accurate entry, given which rows each answers rightly."""
     ids, golds = np.arange(ROWS), np.full(ROWS, "a", object)
     rows = {
-        cells[entry].key.digest(): Rows(ids, golds, np.where(given, "a", "b").astype(object), ids // repeats)
+        cells[entry].key.digest(): CellRows(ids, golds, np.where(given, "a", "b").astype(object), ids // repeats)
         for entry, given in right.items()
     }
     order = sorted(cells, key=lambda entry: (-right[entry].mean(), bool(entry.adapter), entry))
