@@ -8,9 +8,9 @@ from pathlib import Path
 from tests import forked
 
 
-def finbench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def finbench(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "finbench", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "FINBENCH_DATA": "sample"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "FINBENCH_DATA": "sample", **more}
     return forked.run(command, cwd=folder, env=environment)
 
 
@@ -36,3 +36,11 @@ def test_files_that_are_there_stay(tmp_path: Path) -> None:
     refused = finbench(tmp_path, "init")
     assert refused.returncode == 2 and "recipe.yaml: there already" in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_a_task_of_that_name_elsewhere_leaves_the_folder_empty(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "my_mood.yaml").write_text("task: my_mood\n")
+    refused = finbench(tmp_path, "init", "study", FINBENCH_TASKS=str(tmp_path / "tasks"))
+    assert refused.returncode == 2 and "a task called 'my_mood' already" in refused.stderr, refused.stderr
+    assert not list((tmp_path / "study").iterdir())
