@@ -1,6 +1,8 @@
 """A recipe as the planner takes it: the method itself, applied to shapes, says what it trains."""
 
-from finbench.planner.cost import PassBytes, Workload
+from dataclasses import dataclass
+
+from finbench.planner.cost import PassBytes, Workload, flops
 from finetune.recipe import Recipe
 
 # 0/1 Adam: momentum, variance, moves since the last synchronisation, where that left the weight, its rounding error
@@ -65,3 +67,36 @@ def planned(recipe: Recipe, tokens: int, shared: int, double: bool, device: str 
         0 if recipe.method == "full" else trainable, pass_bytes,
         recipe.gradient_checkpointing, KEPT_NUMBERS if recipe.optimizer == "zero_one_adam" else 2,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """A recipe's work: rows of `tokens`, of which a batch shares `shared`, passes of a row, hours of one device."""
+
+    job: Workload
+    tokens: int
+    shared: int
+    passes: float
+    hours: float
+
+
+def training_cost(
+    recipe: Recipe, rate: float, device: str, devices: int = 1, tokens: int | None = None, double: bool = False
+) -> TrainingCost:
+    """Return what a recipe's training takes on devices of `rate` operations a second each.
+
+    `tokens` are those of the longest row, instead of the tasks' own guess; `double` quantises 4-bit scales too.
+
+    Raises:
+        FinbenchError: a task's size or the base's configuration cannot be had.
+
+    """
+    from finbench.tasks.sizes import sizes
+
+    longest, shared = length(recipe, tokens)
+    job = planned(recipe, longest, shared, double, device)
+    train = sum(min(size.train, recipe.limit or size.train) for size in sizes(recipe.tasks).values())
+    passes = train * (1 - recipe.validation_share) * recipe.epochs
+    if recipe.max_steps:
+        passes = min(passes, recipe.max_steps * recipe.batch_size * recipe.gradient_accumulation * devices)
+    return TrainingCost(job, longest, shared, passes, flops(job, passes, shared) / rate / 3600)

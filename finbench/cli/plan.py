@@ -3,7 +3,6 @@
 import argparse
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,74 +74,53 @@ def _devices(text: str) -> tuple[int, int | None]:
 
 
 def _recipe(options: argparse.Namespace, recipe: Any, devices: int, device_bytes: int | None, rate: float) -> bool:
-    from finbench.planner.cost import STRATEGIES, flops, memory, suggestions
-    from finbench.tasks.sizes import sizes
-    from finetune.planned import length, planned
+    from finbench.planner.cost import STRATEGIES, memory, suggestions
+    from finetune.planned import training_cost
 
-    tasks = sizes(recipe.tasks)
-    tokens, shared = length(recipe, options.tokens)
     device = "cuda" if options.gpu else "cpu"
-    job = planned(recipe, tokens, shared, options.double_quantisation, device)
+    cost = training_cost(recipe, rate, device, devices, options.tokens, options.double_quantisation)
+    job = cost.job
     print(f"{recipe.base}, {recipe.method}, {job.trainable:,} trained parameters; ", end="")
     print(
         f"adapter {2 * job.adapter / 2**20:.1f} MiB in 16 bits, {4 * job.adapter / 2**20:.1f} MiB as trained (float32)"
     )
-    rows = sum(min(size.train, recipe.limit or size.train) for size in tasks.values()) * (1 - recipe.validation_share)
-    passes = rows * recipe.epochs
-    if recipe.max_steps:
-        passes = min(passes, recipe.max_steps * recipe.batch_size * recipe.gradient_accumulation * devices)
-    hours = flops(job, passes, shared) / rate / devices / 3600
-    print(f"{passes:,.0f} row passes of at most {tokens} tokens, {shared} shared, batch {recipe.batch_size} a device\n")
+    print(f"{cost.passes:,.0f} row passes of at most {cost.tokens} tokens, {cost.shared} shared, ", end="")
+    print(f"batch {recipe.batch_size} a device\n")
     print(f"| strategy, GiB a device | {' | '.join(PARTS)} | total | fits |\n|{'---|' * (len(PARTS) + 3)}")
     fitting, advice = False, []
     for strategy in [options.strategy] if options.strategy else STRATEGIES if devices > 1 else ("ddp",):
         needed = memory(job, strategy, devices)
-        cells = " | ".join(f"{getattr(needed, part) / 2**30:.2f}" for part in PARTS)
         fit = device_bytes is None or needed.total <= device_bytes
         fitting |= fit
-        print(f"| {strategy} | {cells} | {needed.total / 2**30:.2f} | {_says(fit, device_bytes)} |")
+        print(f"| {strategy} | {_gib(*(getattr(needed, part) for part in PARTS), needed.total)} ", end="")
+        print(f"| {_says(fit, device_bytes)} |")
         if device_bytes is not None and not fit:
             advice.append(f"{strategy} would fit with: {'; '.join(suggestions(job, strategy, devices, device_bytes))}")
-    print("\n" + "\n".join([*advice, f"about {hours:.2f} h on {devices} device(s){_money(options, hours * devices)}"]))
+    hours = cost.hours / devices
+    print("\n" + "\n".join([*advice, f"about {hours:.2f} h on {devices} device(s){_money(options, cost.hours)}"]))
     return fitting
 
 
 def _matrix(options: argparse.Namespace, matrix: Any, devices: int, device_bytes: int | None, rate: float) -> bool:
-    from finbench.planner.cost import Strategy, flops, largest_batch, memory
-    from finbench.runs.needs import scoring_jobs
-    from finbench.tasks.sizes import sizes
+    from finbench.runs.costs import cell_costs
 
     print("| base | adapter | task | weights GiB | pass GiB | total GiB a device | largest batch | hours | fits |")
     print(f"|{'---|' * 9}")
     fitting, total = True, 0.0
-    for base in matrix.bases:
-        job_of = scoring_jobs(base, matrix.batch_size, "cuda" if options.gpu else "cpu", options.double_quantisation)
-        strategy: Strategy = options.strategy or ("pipeline" if base.pipeline else "ddp")
-        stages = base.pipeline or devices
-        for adapter in ([""] if base.score_base else []) + list(base.adapters):
-            for task, size in sizes(base.tasks or matrix.tasks).items():
-                tokens = options.tokens or size.tokens
-                shared = size.shared if base.model == "hf-fast" and size.shared < tokens else 0
-                job = replace(job_of(tokens, shared), adapter=_stored_parameters(adapter))
-                rows = min(size.test, matrix.limit or size.test) * len(matrix.perturb)
-                hours = flops(job, rows, shared) / rate / 3600
-                total += hours
-                needed = memory(job, strategy, stages)
-                fit = device_bytes is None or needed.total <= device_bytes
-                fitting &= fit
-                batch = largest_batch(job, strategy, stages, device_bytes) if device_bytes is not None else "-"
-                passing = needed.activations + needed.logits + needed.cache
-                sizes_gib = " | ".join(f"{part / 2**30:.2f}" for part in (needed.weights, passing, needed.total))
-                print(f"| {base.name} | {Path(adapter).name or '-'} | {task} | {sizes_gib} ", end="")
-                print(f"| {batch} | {hours:.3f} | {_says(fit, device_bytes)} |")
+    device, double = "cuda" if options.gpu else "cpu", options.double_quantisation
+    for cost in cell_costs(matrix, rate, device, devices, device_bytes, options.strategy, options.tokens, double):
+        fit = device_bytes is None or cost.memory.total <= device_bytes
+        fitting, total = fitting and fit, total + cost.hours
+        batch = "-" if cost.largest_batch is None else cost.largest_batch
+        print(f"| {cost.base} | {cost.adapter or '-'} | {cost.task} ", end="")
+        print(f"| {_gib(cost.memory.weights, cost.memory.passing, cost.memory.total)} ", end="")
+        print(f"| {batch} | {cost.hours:.3f} | {_says(fit, device_bytes)} |")
     print(f"\nabout {total:.2f} h of one device{_money(options, total)}")
     return fitting
 
 
-def _stored_parameters(adapter: str) -> int:
-    """Return an adapter's parameters by the size of its file (float32); an id on the hub counts as none."""
-    file = Path(adapter) / "adapter_model.safetensors"
-    return file.stat().st_size // 4 if adapter and file.is_file() else 0
+def _gib(*sizes: int) -> str:
+    return " | ".join(f"{size / 2**30:.2f}" for size in sizes)
 
 
 def _says(fits: bool, device_bytes: int | None) -> str:

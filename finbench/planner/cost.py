@@ -57,6 +57,11 @@ class Memory:
         """Return the sum."""
         return sum(vars(self).values())
 
+    @property
+    def passing(self) -> int:
+        """Return what a pass takes beside weights and training's own: activations, logits and cache."""
+        return self.activations + self.logits + self.cache
+
 
 def memory(job: Workload, strategy: Strategy = "ddp", devices: int = 1) -> Memory:
     """Return the bytes on the fullest device.
