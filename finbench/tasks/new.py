@@ -16,6 +16,7 @@ from finbench.scoring.kinds.multiple_choice import LETTERS
 
 # More classes than this are a column of something else, such as the text.
 MOST_CLASSES = 50
+CLASS_NUMBER = re.compile(r"[-+]?\d+(\.0+)?")  # 2, -1, and 1.0 as a table's writer may have made of it
 SHARED = {"choice": ("_classify",), "label": ("_classify", "_generate_label")}  # beside _base; others have their own
 LETTERED = f"{{% for option in options %}}{{{{ '{LETTERS}'[loop.index0] }}}}. {{{{ option }}}}\n{{% endfor %}}"
 TEXT, OPTIONS = "{text}", "{options}"
@@ -53,8 +54,9 @@ def write_task(task: NewTask, folder: Path) -> tuple[Path, RowSet]:
     read = kind_called(task.rows.kind).settings
     for kind in KINDS.values():
         if unread := [name for name in kind.settings if name not in read and name in _given(task.rows)]:
+            are = "is a setting" if len(unread) == 1 else "are settings"
             raise FinbenchError(
-                f"{', '.join(unread)} is a setting of kind {kind.name}, and these answers are {task.rows.kind}."
+                f"{', '.join(unread)} {are} of kind {kind.name}, and these answers are {task.rows.kind}."
             )
     pick_shot(rows)  # refuses rows of which no shot can be taken
     text = render(task, rows.labels)
@@ -190,9 +192,14 @@ def kind_of_column(options: FileOptions) -> str:
     for name in ("tag", "spans"):
         if cells and all(not KINDS[name].gold(cell, {}) for cell in cells) and any(":" in cell for cell in cells):
             return name
-    settings = {"point": options.point, "percent": options.percent}
-    if cells and not few and all(not KINDS["number"].gold(cell, settings) for cell in cells):
-        return "number"
+    if set(KINDS["number"].settings) & _given(options).keys():
+        return "number"  # nothing else has such settings
+    # Numbers without a unit, sign or fraction that come again and again are classes. A comma's numbers are numbers too
+    # where no --point says so: the reader then refuses them by name, instead of taking them for texts.
+    for point in (".", ","):
+        if cells and all(not KINDS["number"].gold(cell, {"point": point}) for cell in cells):
+            if not few or not all(CLASS_NUMBER.fullmatch(cell) for cell in cells):
+                return "number"
     parts = {part.strip() for cell in cells for part in re.split("[;|]", cell)}
     if any(re.search("[;|]", cell) for cell in cells) and len(parts) <= MOST_CLASSES:
         return "labels"

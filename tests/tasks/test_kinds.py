@@ -304,6 +304,30 @@ def test_a_number_with_its_comma_is_found(capsys: pytest.CaptureFixture[str]) ->
     assert "kind: number" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("answers", "flags", "kind"),
+    [
+        (("$1.2bn", "(1,234)", "12.5 mn"), (), "number"),  # few, and again and again
+        (("5", "10", "15"), ("--absolute-tolerance", "1"), "number"),
+        (("5", "10", "15"), (), "choice"),
+        (("0.0", "1.0"), (), "choice"),  # classes, as a table's writer made numbers of them
+        (("€ 3,5 Mio.", "12,5%"), ("--point", ",", "--percent", "share"), "number"),
+    ],
+)
+def test_a_column_of_amounts_is_no_column_of_classes(
+    answers: tuple[str, ...], flags: tuple[str, ...], kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(Case(answers, ()))
+    assert main(["new-task", "mine", "rows.csv", *flags]) == 0
+    assert f"kind: {kind} (found" in capsys.readouterr().out
+
+
+def test_amounts_with_a_comma_are_not_taken_for_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    write(Case(tuple(f"1.{n:03d},5" for n in range(ROWS)), ()))
+    assert main(["new-task", "mine", "rows.csv"]) == 2
+    assert "is its point a comma?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", [name for name in CASES if KINDS[name].output_type != "multiple_choice"])
 def test_constant_and_empty_answers_score_what_they_should(name: str, request: pytest.FixtureRequest) -> None:
     """An empty answer scores nothing and is unread; the right one scores all."""
