@@ -11,7 +11,7 @@ from typing import Any
 
 from finbench.documents import read_json
 from finbench.errors import FinbenchError, first_line
-from finbench.hf.load import GGUF
+from finbench.hf.load import GGUF, check_place
 from finbench.paths import home
 
 # Which files transformers loads, most preferred first; an index names the parts.
@@ -128,6 +128,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def _downloaded(base: str, revision: str | None) -> Path:
+    check_place(base)  # the hub would speak of the letters of an id
     from huggingface_hub import snapshot_download
 
     around = [f"*{ending}" for ending in AROUND]

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -161,7 +162,25 @@ def _build(files: Iterable[TaskFile]) -> None:
                 file.blame(place, f"task {file.name!r}: {error}")
             except Exception as error:  # lm-eval and Jinja raise many kinds
                 first = next(iter(str(error).splitlines()), "")
-                file.blame("task", f"task {file.name!r} cannot be built: {type(error).__name__}: {first}")
+                said = f"task {file.name!r} cannot be built: {type(error).__name__}: {first}"
+                file.blame(_template_of(error, file) or "task", said)
+
+
+def _template_of(error: Exception, file: TaskFile) -> str:
+    """Return the key whose template Jinja cannot read, or that names what a row does not have; "" if none does."""
+    from jinja2 import Environment, TemplateSyntaxError, UndefinedError, meta
+
+    name = re.match(r"'(\w+)' is undefined", str(error)) if isinstance(error, UndefinedError) else None
+    for key, value in file.values.items():
+        if not isinstance(value, str) or "{" not in value:
+            continue
+        try:
+            names = meta.find_undeclared_variables(Environment().parse(value))
+        except TemplateSyntaxError:
+            return key
+        if name and name[1] in names:
+            return key
+    return ""
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 from finbench.adapters import base_hash
 from finbench.adapters.base_hash import base_sha256, kept_sha256, sha256_of_file, weights_sha256
 from finbench.adapters.folder import match_base, read_adapter, write_record
+from finbench.errors import FinbenchError
 
 
 @pytest.fixture
@@ -129,3 +130,9 @@ def test_an_adapter_fits_its_weights_whatever_the_tokenizer(
     if hashed is weights_sha256:
         add("chat_template.jinja")(base)
         match_base(read_adapter(str(tmp_path / "adapter")), str(base))
+
+
+@pytest.mark.parametrize("base", ["/nowhere", "./nothing-here"])
+def test_a_folder_that_is_not_there_is_called_one_and_no_id(base: str) -> None:
+    with pytest.raises(FinbenchError, match=f"there is no folder '{base}': give the folder of a model"):
+        base_sha256(base)

@@ -17,9 +17,9 @@ from finbench.tasks.load import kind_of, load_tasks
 FURTHER = {
     **dict.fromkeys(("fin_finer", "fin_fnxl"), "tags"),
     **dict.fromkeys(("fin_xbrl_formulas", "fin_xbrl_calculations"), "formula"),
-    **dict.fromkeys(("fin_finqa", "fin_convfinqa"), "number"),
-    **dict.fromkeys(("fin_fomc", "fin_german", "fin_australian", "fin_ma"), "choice"),
-    **dict.fromkeys(("fin_fomc_gen", "fin_ma_gen"), "label"),
+    **dict.fromkeys(("fin_finqa", "fin_convfinqa", "fin_tatqa"), "number"),
+    **dict.fromkeys(("fin_fomc", "fin_german", "fin_australian", "fin_ma", "fin_numclaim", "fin_banking77"), "choice"),
+    **dict.fromkeys(("fin_fomc_gen", "fin_ma_gen", "fin_numclaim_gen", "fin_banking77_gen"), "label"),
     "fin_edtsum": "text",
     "fin_finentity": "spans",
 }

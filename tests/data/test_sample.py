@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from finbench.data.load import find
 from finbench.records import Row
 
 SENTIMENT = ("negative", "neutral", "positive")
@@ -20,6 +21,7 @@ LABELS = {
     "headline": ("No", "Yes"),
     "ner": ("location", "organization", "person"),
     "fomc": ("dovish", "hawkish", "neutral"),
+    "numclaim": ("INCLAIM", "OUTOFCLAIM"),
 }
 XBRL = ("xbrl_tags", "xbrl_values")
 FREE = (
@@ -34,9 +36,11 @@ FREE = (
     "convfinqa",
     "edtsum",
     "finentity",
+    "tatqa",
 )
+MANY = ("banking77",)  # more classes than the sample has of each
 WITH_INSTRUCTION = {"german": ("bad", "good"), "australian": ("bad", "good"), "ma": ("complete", "rumour")}
-ALL = (*LABELS, *WITH_INSTRUCTION, *XBRL, *FREE)
+ALL = (*LABELS, *WITH_INSTRUCTION, *XBRL, *FREE, *MANY)
 THREE_OF_SEVEN = {
     "strong negative": "negative",
     "moderately negative": "negative",
@@ -102,7 +106,13 @@ def test_labels_are_known_and_balanced(task: str, split: str) -> None:
     assert min(counts.values()) / total >= least
 
 
-@pytest.mark.parametrize("task", LABELS)
+@pytest.mark.parametrize("task", MANY)
+def test_of_many_labels_some_are_there_and_in_both_splits(task: str) -> None:
+    train, test = ({row.label for row in rows_of(task, split)} for split in ("train", "test"))
+    assert train == test < set(find(task).labels) and len(train) > 5
+
+
+@pytest.mark.parametrize("task", [*LABELS, *MANY])
 def test_classifiers_read_the_text_or_the_question_and_the_text(task: str) -> None:
     for row in map(as_row, read_records(task)):
         # FiQA's question only says whether a tweet or news is asked about.
@@ -118,7 +128,7 @@ def test_where_the_text_holds_the_instruction_classifiers_read_what_it_is_about(
         )
 
 
-@pytest.mark.parametrize("task", ["fpb", "fiqa", "tfns", "nwgi", "fomc"])
+@pytest.mark.parametrize("task", ["fpb", "fiqa", "tfns", "nwgi", "fomc", "numclaim", "banking77"])
 def test_each_sentiment_row_is_its_own_cluster(task: str) -> None:
     assert all(row.cluster == row.id for row in map(as_row, read_records(task)))
 

@@ -43,13 +43,14 @@ def requests_of(task: Any, limit: int | None = None) -> list[Any]:
 
 
 def test_names_and_groups() -> None:
-    choices = ("fomc", "german", "australian", "ma")
+    choices = ("fomc", "german", "australian", "ma", "banking77", "numclaim")
     more = {"fin_xbrl_term", "fin_formula", "fin_financebench", "fin_finer", "fin_fnxl", "fin_finqa", "fin_convfinqa"}
     more |= {
         "fin_xbrl_formulas",
         "fin_xbrl_calculations",
         "fin_edtsum",
         "fin_finentity",
+        "fin_tatqa",
         *(f"fin_{name}{end}" for name in choices for end in ("", "_gen")),
     }
     groups = {"finbench", "finbench_all", "fin_sentiment", "fin_xbrl", "fin_numeric", "fin_extraction"}
