@@ -128,7 +128,7 @@ def _with_cluster(row: Row) -> Row:
 
 
 def _read_sample(dataset: Dataset) -> Splits:
-    path = PACKAGE / "data" / "sample" / f"{dataset.name.removesuffix('7')}.jsonl"
+    path = PACKAGE / "data" / "sample" / f"{'nwgi' if dataset.name == 'nwgi7' else dataset.name}.jsonl"
     splits: Splits = {"train": [], "test": []}
     for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)

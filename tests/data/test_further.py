@@ -1,8 +1,5 @@
 """Further datasets of the field, read from files as their publishers lay them out; only the rows are invented."""
 
-import csv
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from finbench.data.load import load, read
 from finbench.errors import FinbenchError
 from finbench.scoring.kinds import KINDS
 from finbench.tasks.load import kind_of, load_tasks
+from tests.data.published import flare, tatqa_page, write_csv, write_json, write_jsonl, write_parquet
 
 FURTHER = {
     **dict.fromkeys(("fin_finer", "fin_fnxl"), "tags"),
@@ -29,30 +27,6 @@ FURTHER = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FINBENCH_DATA", str(tmp_path))
     return tmp_path
-
-
-def write_jsonl(path: Path, *records: Mapping[str, Any]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-
-
-def write_json(path: Path, entries: Any) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(entries))
-
-
-def write_csv(path: Path, columns: Sequence[str], *rows: Sequence[str]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([columns, *rows])
-
-
-def write_parquet(path: Path, *records: dict[str, Any]) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    path.parent.mkdir(exist_ok=True)
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(records)), path)
 
 
 def test_every_one_is_scored_by_a_kind_and_its_right_answers_are_right() -> None:
@@ -198,11 +172,6 @@ def test_fomc_labels_are_the_publishers_numbers(folder: Path) -> None:
     assert rows.splits["test"][0].label == "dovish" and rows.labels == ("dovish", "hawkish", "neutral")
 
 
-def flare(n: int, answer: str, choices: list[str] | None = None) -> dict[str, Any]:
-    record = {"id": n, "query": f"Judge.\nText: 'text {n}'\nAnswer:", "answer": answer, "text": f"text {n}"}
-    return record | ({"choices": choices, "gold": 0} if choices else {})
-
-
 def test_flares_form_with_and_without_train(folder: Path) -> None:
     choices = ["good", "bad"]
     write_parquet(folder / "flare" / "german_train.parquet", flare(1, "good", choices), flare(2, "bad", choices))
@@ -235,6 +204,107 @@ def test_finentity_becomes_spans_in_the_order_of_the_text(folder: Path) -> None:
     answers = {row.text: row.answer for part in rows.splits.values() for row in part}
     assert answers["A and B."] == "Positive: A; Negative: B" and answers["Nobody."] == "none"
     assert len(answers) == 8 and rows.dropped["without text, or a name that holds a semicolon"] == 1
+
+
+def test_banking77_has_its_77_names_and_messages_on_a_line(folder: Path) -> None:
+    asked = ("Where is my card?\n It is late.", "card_arrival"), ("And my refund?", "Refund_not_showing_up")
+    write_csv(folder / "banking77" / "train.csv", ("text", "category"), *asked)
+    write_csv(folder / "banking77" / "test.csv", ("text", "category"), ["Why is it back?", "reverted_card_payment?"])
+    rows = load("banking77")
+    assert len(set(rows.labels)) == 77 and list(rows.labels) == sorted(rows.labels, key=str.casefold)
+    assert rows.splits["train"][0].text == "Where is my card? It is late."
+    assert rows.splits["train"][1].label == "Refund_not_showing_up"
+    read_label = KINDS["label"].read
+    doc = {"id": "1", "cluster": "1", "label": rows.splits["test"][0].label, "choices": rows.labels}
+    for text in ("reverted_card_payment?", "Reverted_card_payment", "**reverted_card_payment**"):
+        outcome = read_label(doc, [text])
+        assert outcome.prediction == outcome.gold
+    assert read_label(doc, ["declined_card_payment or reverted_card_payment"]).prediction == ""
+    for label in rows.labels:  # none of which holds another as a word, or what denies one
+        assert read_label(doc, [f"It is {label}."]).prediction == label
+    write_csv(folder / "banking77" / "test.csv", ("text", "category"), ["Why is it back?", "weather"])
+    with pytest.raises(FinbenchError, match="rows of banking77, line 2: unknown label 'weather'"):
+        read("banking77")
+
+
+def test_numclaim_is_read_by_the_publishers_words(folder: Path) -> None:
+    for split, label in (("train", "OUTOFCLAIM"), ("test", "INCLAIM")):
+        record = {"context": f"Sales of {split} will be 5.", "response": label}
+        write_parquet(folder / "numclaim" / f"{split}-00000-of-00001.parquet", record)
+    (row,) = load("numclaim").splits["test"]
+    assert (row.text, row.label, row.classifier_text) == ("Sales of test will be 5.", "INCLAIM", (row.text,))
+
+
+def write_tatqa(folder: Path, *asked: dict[str, Any]) -> None:
+    write_json(folder / "tatqa" / "tatqa_dataset_train.json", [tatqa_page(50)])
+    pages = [tatqa_page(n, **more) for n, more in enumerate(asked)]
+    write_json(folder / "tatqa" / "tatqa_dataset_test_gold.json", pages)
+
+
+@pytest.mark.parametrize(
+    ("given", "scale", "answer"),
+    [
+        (-9.03, "percent", "-9.03%"),
+        (273, "million", "273 million"),
+        (["$(20,597)"], "thousand", "$(20,597) thousand"),
+        (["13%"], "percent", "13%"),
+        (["$0.5 million"], "", "$0.5 million"),
+        ("3", "", "3"),
+        (["2019"], "", "2019"),
+        (["2019", "2018"], "", ""),
+        (["the modified retrospective method"], "", ""),
+        ([], "", ""),
+        (None, "", ""),
+    ],
+)
+def test_of_tatqa_the_answers_that_are_one_number_are_asked_with_their_scale(
+    given: Any, scale: str, answer: str, folder: Path
+) -> None:
+    write_tatqa(folder, {}, {"answer": given, "scale": scale, "answer_type": "span", "derivation": ""})
+    rows = load("tatqa")
+    assert [row.answer for row in rows.splits["test"]] == ["0 million", *([answer] if answer else [])]
+    assert rows.dropped.get("test: answer is not one number", 0) == (not answer)
+    row = rows.splits["train"][0]
+    assert row.text == "| 2021\nNet sales | 50\nOulu Timber won 50 percent.\nIn millions."
+    assert (row.question, row.cluster) == ("What was the change?", "t-50")
+
+
+@pytest.mark.parametrize(
+    ("derivation", "answer", "wrong"),
+    [
+        ("(16.6/93.8 ) * 100", 17.7, False),
+        ("3 + (13) + 26", 16, False),  # an accountant's minus
+        ("3 + (13) + 26", 42, False),
+        ("$1,402-$1,271", 131, False),
+        ("1,402-1,271", 161, True),
+        ("2018 and 2019", 7, False),
+    ],
+)
+def test_an_answer_that_its_derivation_does_not_give_is_doubted(
+    derivation: str, answer: float, wrong: bool, folder: Path
+) -> None:
+    write_tatqa(folder, {"derivation": derivation, "answer": answer, "scale": ""})
+    assert load("tatqa").splits["test"][0].id == "tatqa-test-0-0" + ("-doubted" if wrong else "")
+
+
+def test_tatqa_counts_the_scale_and_two_decimals(folder: Path) -> None:
+    write_tatqa(folder, {})
+    doc = {"settings": load("tatqa").settings, "id": "1", "cluster": "1"}
+
+    def right(gold: str, said: str) -> float:
+        return KINDS["number"].read({**doc, "answer": gold}, [said]).scores[0]
+
+    assert right("273 million", "$273m") == right("-9.03%", "-9.0312%") == right("43,745.33 thousand", "43.745 mn") == 1
+    assert right("273 million", "273") == right("2019", "2018") == right("17.7%", "17.8%") == right("3", "4") == 0
+
+
+def test_tatqa_of_another_form_is_refused_by_its_entry(folder: Path) -> None:
+    write_tatqa(folder, {}, {"scale": "dozen"})
+    with pytest.raises(FinbenchError, match="test_gold.json', entry 2: unknown scale 'dozen'; known are thousand"):
+        read("tatqa")
+    write_json(folder / "tatqa" / "tatqa_dataset_train.json", [{**tatqa_page(1), "table": {"uid": "t"}}])
+    with pytest.raises(FinbenchError, match="train.json', entry 1: 'table' is no list of rows"):
+        read("tatqa")
 
 
 @pytest.mark.parametrize("content", ['{"a": 1}', "[1]", "no JSON"])

@@ -77,7 +77,17 @@ def test_hf_hf_fast_and_a_run_score_the_same_prompts(name: str, talks: Path, tmp
     assert cell.key.num_fewshot == keys.get("num_fewshot", 1) and cell.flags["prompting"]
 
 
+CHAT = ("--apply_chat_template", "--system_instruction", SYSTEM)
 FLAGS = {
+    "one turn": ("fin_fpb_gen", ("--limit", "4", *CHAT, "--num_fewshot", "3", "--fewshot_as_multiturn", "false")),
+    **{
+        f"{shots} shots of {task}": (task, ("--limit", "2", "--num_fewshot", str(shots), *flags))
+        for task in ("fin_fpb", "fin_fpb_gen", "fin_finqa", "fin_xbrl_term", "fin_finentity", "fin_xbrl_values")
+        for shots, flags in ((1, CHAT[1:]), (2, CHAT), (4, ()), (5, CHAT))
+        if shots < 4 or task.startswith("fin_fpb")  # the others' do not fit the window
+    },
+    "predict_only of classes": ("fin_fpb", ("--limit", "4", "--predict_only")),
+    "a stop word": ("fin_finqa", ("--limit", "4", "--gen_kwargs", "max_gen_toks=5,until=e")),
     "samples": ("fin_fpb", ("--samples", '{"fin_fpb": [0, 3, 5]}')),
     "gen_kwargs": ("fin_fpb_gen", ("--limit", "4", "--gen_kwargs", "max_gen_toks=6")),
     "predict_only": ("fin_fpb_gen", ("--limit", "4", "--predict_only")),
@@ -85,7 +95,12 @@ FLAGS = {
 }
 
 
-@pytest.mark.parametrize("name", FLAGS)
+OFTEN = ("one turn", "samples", "gen_kwargs", "predict_only", "a task of that name in a folder")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in OFTEN else [pytest.mark.slow]) for name in FLAGS]
+)
 def test_lm_evals_other_flags_give_the_same_with_both(name: str, talks: Path, tmp_path: Path) -> None:
     task, flags = FLAGS[name]
     (tmp_path / "own").mkdir()
@@ -111,8 +126,19 @@ def test_lm_evals_other_flags_give_the_same_with_both(name: str, talks: Path, tm
     for (row, ours), (other, theirs) in zip(answers["hf-fast"], answers["hf"], strict=True):
         assert row == other
         if task == "fin_fpb":
+            assert len(ours) == len(theirs) == 3
             ours, theirs = ([float(answer[0]) for answer in one] for one in (ours, theirs))
         assert ours == (pytest.approx(theirs, abs=1e-4) if task == "fin_fpb" else theirs)
+
+
+@pytest.mark.slow
+def test_answers_out_of_lm_evals_cache_are_those_that_went_in(talks: Path, tmp_path: Path) -> None:
+    first = evaluated(talks, "hf", tmp_path / "first", "--use_cache", "of_hf")
+    assert evaluated(talks, "hf-fast", tmp_path / "other", "--use_cache", "of_hf") == first  # as lm-eval means it
+    own = evaluated(talks, "hf-fast", tmp_path / "own", "--use_cache", "of_fast")
+    assert evaluated(talks, "hf-fast", tmp_path / "again", "--use_cache", "of_fast") == own
+    for row, other in zip(own, first, strict=True):
+        assert row == pytest.approx(other, abs=1e-4)
 
 
 def test_the_cache_of_lm_eval_is_warned_of(talks: Path, tmp_path: Path) -> None:
