@@ -32,7 +32,7 @@ DATASETS = (
         "finqa",
         "convfinqa",
     ),
-    *("fomc", "german", "australian", "ma", "edtsum", "finentity", "banking77", "numclaim", "tatqa"),
+    *("fomc", "german", "australian", "ma", "edtsum", "finentity", "banking77", "numclaim", "tatqa", "finred"),
 )
 MOST_SHOTS = 5
 PLACES = {  # of datasets that share a file

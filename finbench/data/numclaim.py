@@ -39,5 +39,5 @@ DATASET = Dataset(
     hub_files={split: f"main/{split}-00000-of-00001.parquet" for split in SPLITS},
     folder_files={split: f"numclaim/{split}-00000-of-00001.parquet" for split in SPLITS},
     read=read,
-    licence="not checked",
+    licence="see its card",
 )

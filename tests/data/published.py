@@ -51,6 +51,7 @@ def lay_out(folder: Path) -> None:
     pages(folder)
     classes(folder)
     entities(folder)
+    relations(folder)
 
 
 def sentiment(folder: Path) -> None:
@@ -185,3 +186,10 @@ def entities(folder: Path) -> None:
         named = {"start": 0, "end": len(name), "value": name, "tag": of(("Positive", "Negative"), n), "label": "x"}
         entries.append({"content": sentence(n), "annotations": [named]})
     write_json(folder / "finentity" / "FinEntity.json", entries)
+
+
+def relations(folder: Path) -> None:
+    (folder / "finred").mkdir()
+    for split, numbers in ROWS.items():
+        lines = [f"{of(COMPANIES, n)} owns Plant {n} . | Plant {n} ; {of(COMPANIES, n)} ; owned_by" for n in numbers]
+        (folder / "finred" / f"{split}.txt").write_text("\n".join(lines) + "\n")

@@ -68,7 +68,7 @@ def test_rows_of_the_publishers_form(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_their_tasks_are_asked_with_a_shot(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = load_tasks(["finbench_all"])
-    assert len(tasks) == 26
+    assert len(tasks) == 27
     task = tasks["fin_formula"]
     prompt = task.fewshot_context(task.eval_docs[0], 1)
     assert prompt.count("Use formula") == 2 and prompt.endswith("\nAnswer:")

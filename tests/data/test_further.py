@@ -20,6 +20,7 @@ FURTHER = {
     **dict.fromkeys(("fin_fomc_gen", "fin_ma_gen", "fin_numclaim_gen", "fin_banking77_gen"), "label"),
     "fin_edtsum": "text",
     "fin_finentity": "spans",
+    "fin_finred": "labels",
 }
 
 
@@ -233,6 +234,35 @@ def test_numclaim_is_read_by_the_publishers_words(folder: Path) -> None:
         write_parquet(folder / "numclaim" / f"{split}-00000-of-00001.parquet", record)
     (row,) = load("numclaim").splits["test"]
     assert (row.text, row.label, row.classifier_text) == ("Sales of test will be 5.", "INCLAIM", (row.text,))
+
+
+def test_finred_asks_for_all_relations_of_a_pair(folder: Path) -> None:
+    (folder / "finred").mkdir()
+    lines = [
+        "A | B owns C . | B ; C ; owner_of | B ; C ; subsidiary | C ; B ; owned_by",
+        "",
+        "D leads E . | E ; D ; employer",
+    ]
+    (folder / "finred" / "train.txt").write_text("\n".join(lines) + "\n")
+    (folder / "finred" / "test.txt").write_text("F runs G . | G ; F ; director_/_manager\n")
+    rows = load("finred")
+    found = [(row.text, row.question, row.answer) for row in rows.splits["train"]]
+    assert found == [
+        ("A | B owns C .", "From B to C?", "owner_of; subsidiary"),
+        ("A | B owns C .", "From C to B?", "owned_by"),
+        ("D leads E .", "From E to D?", "employer"),
+    ]
+    assert rows.splits["train"][0].cluster == rows.splits["train"][1].cluster
+    read_labels = KINDS["labels"].read
+    for label in rows.labels:
+        doc = {"id": "1", "cluster": "1", "answer": label, "choices": rows.labels}
+        assert read_labels(doc, [f"It is {label}."]).scores == (1.0, 1.0, 1.0), label
+    (folder / "finred" / "test.txt").write_text("F runs G .\n")
+    with pytest.raises(FinbenchError, match=r"rows of finred, test.txt, line 1: no `sentence"):
+        read("finred")
+    (folder / "finred" / "test.txt").write_text("F runs G . | G ; F ; boss\n")
+    with pytest.raises(FinbenchError, match="rows of finred, test.txt, line 1: unknown label 'boss'"):
+        read("finred")
 
 
 def write_tatqa(folder: Path, *asked: dict[str, Any]) -> None:

@@ -37,6 +37,7 @@ FREE = (
     "edtsum",
     "finentity",
     "tatqa",
+    "finred",
 )
 MANY = ("banking77",)  # more classes than the sample has of each
 WITH_INSTRUCTION = {"german": ("bad", "good"), "australian": ("bad", "good"), "ma": ("complete", "rumour")}

@@ -62,7 +62,7 @@ def test_a_missing_folder_of_rows_is_told(tmp_path: Path) -> None:
         assert next(findings.rows()).text == (
             f"the folder {tmp_path}; not there: fpb, fiqa, tfns, nwgi, nwgi7, headline, ner, xbrl_tags, xbrl_values, "
             "xbrl_term, formula, financebench, xbrl_formulas, xbrl_calculations, finer, fnxl, finqa, convfinqa, fomc, "
-            "german, australian, ma, edtsum, finentity, banking77, numclaim, tatqa"
+            "german, australian, ma, edtsum, finentity, banking77, numclaim, tatqa, finred"
         )
 
 

@@ -51,6 +51,7 @@ def test_names_and_groups() -> None:
         "fin_edtsum",
         "fin_finentity",
         "fin_tatqa",
+        "fin_finred",
         *(f"fin_{name}{end}" for name in choices for end in ("", "_gen")),
     }
     groups = {"finbench", "finbench_all", "fin_sentiment", "fin_xbrl", "fin_numeric", "fin_extraction"}
