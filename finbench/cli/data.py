@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+MOST_NAMED = 12  # classes that a line of the table has room for
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `finbench data`."""
@@ -110,9 +112,9 @@ def _print_rows(entries: Mapping[str, Mapping[str, Any]]) -> None:
     table = []
     for task, entry in entries.items():
         train, test = entry["splits"]["train"], entry["splits"]["test"]
-        classes = ", ".join(f"{label} {share:.1%}" for label, share in test["shares"].items()) or "free answer"
         table.append([
-            task, train["rows"], entry["used"]["train"], test["rows"], classes, f"{test['largest_share']:.1%}",
+            task, train["rows"], entry["used"]["train"], test["rows"],
+            _classes(test["shares"]), f"{test['largest_share']:.1%}",
             entry["both"]["duplicates"], entry["both"]["conflicts"], entry["exact"]["train_rows_in_test"],
             entry["near"]["train_rows_in_test"], test["effective_rows"],
         ])  # fmt: skip
@@ -122,6 +124,13 @@ def _print_rows(entries: Mapping[str, Mapping[str, Any]]) -> None:
         left_out = [f"{count} ({reason})" for reason, count in entry["dropped"].items() if count]
         if left_out:
             print(f"{task}: left out {', '.join(left_out)}.")
+
+
+def _classes(shares: Mapping[str, float]) -> str:
+    """Return the classes with their shares, or of many only how many there are and how far they lie apart."""
+    if len(shares) > MOST_NAMED:
+        return f"{len(shares)} classes, {min(shares.values()):.1%} to {max(shares.values()):.1%}"
+    return ", ".join(f"{label} {share:.1%}" for label, share in shares.items()) or "free answer"
 
 
 def _print_tokens(entries: Mapping[str, Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from finbench.data.load import asked, drop_leaks, normalised, rows_sha256
 from finbench.records import Row, RowSet, Split
+from finbench.scoring.kinds import labels as several
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -18,8 +19,9 @@ class SplitAudit:
     """Counts of one split.
 
     `largest_share` is what a constant answer scores. A row is a duplicate if another one before it is worded the same;
-    a conflict is something asked, however worded, that has more than one answer. `effective_rows` counts clusters:
-    distinct headlines, pairs of entity and sentence, items of a filing. `classes` is empty for free answers.
+    a conflict is something asked, however worded, that has more than one answer. Where a row may have several labels,
+    each counts, and shares may add up to more than one. `effective_rows` counts clusters: distinct headlines, pairs of
+    entity and sentence, items of a filing. `classes` is empty for free answers.
     """
 
     rows: int
@@ -89,11 +91,12 @@ def _split(rows: Sequence[Row], labels: Sequence[str]) -> SplitAudit:
     for row in rows:
         answers.setdefault(asked(row), set()).add(row.label or row.answer)
     counts = Counter(row.label or row.answer for row in rows)
+    named = Counter(label for row in rows for label in ((row.label,) if row.label else several.split(row.answer)))
     return SplitAudit(
         rows=len(rows),
         sha256=rows_sha256(rows),
-        classes={label: counts[label] for label in labels},
-        shares={label: counts[label] / len(rows) for label in labels},
+        classes={label: named[label] for label in labels},
+        shares={label: named[label] / len(rows) for label in labels},
         largest_share=max(counts.values()) / len(rows),
         duplicates=len(rows) - len({(row.text, row.question, row.xml) for row in rows}),
         conflicts=sum(len(given) > 1 for given in answers.values()),

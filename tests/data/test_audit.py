@@ -26,6 +26,12 @@ def test_counts() -> None:
     assert found.used == {"train": 1, "test": 3}
 
 
+def test_where_several_labels_hold_each_is_counted() -> None:
+    rows = (Row("1", "x", answer="a; b"), Row("2", "y", answer="b"), Row("3", "z", answer="none"))
+    found = audit(RowSet("made", "test", ("a", "b"), {"train": rows, "test": rows})).splits["test"]
+    assert found.classes == {"a": 1, "b": 2} and found.largest_share == pytest.approx(1 / 3)
+
+
 def test_wordings_of_one_answer_are_neither_duplicates_nor_effective_rows() -> None:
     rows = [Row(str(n), "s", "a", question=f"q{n}", entity="E", cluster="E|s") for n in range(3)]
     found = audit(RowSet("made", "test", ("a", "b"), {"train": tuple(rows), "test": tuple(rows)}))
@@ -39,7 +45,7 @@ def test_the_command_prints_and_saves_counts_without_rows(
     assert main(["data", "audit"]) == 0
     printed, saved = capsys.readouterr().out, Path("leaderboards/audit.json").read_text()
     assert set(json.loads(saved)) == {f"fin_{name}" for name in DATASETS}
-    assert "Source of rows: sample." in printed
+    assert "Source of rows: sample." in printed and "77 classes, 0.0% to 7.7%" in printed
     for name in DATASETS:
         assert f"| fin_{name}" in printed
         assert all(row.text not in saved for rows in load(name).splits.values() for row in rows)
