@@ -85,7 +85,8 @@ def prompt_of(
     kind, doc = kind_of(name, task), dict(task.eval_docs[0])
     pair = len(doc.get("classifier_text") or [""]) > 1
     own = task.config.dataset_kwargs["dataset"] == "file"  # whose text holds all its columns
-    if doc.get("entity") or doc.get("xml") or (pair and (classifier or not own)):
+    asks = bool(doc.get("question")) and not kind.classes  # FiQA's only says whether news or a tweet is asked about
+    if doc.get("entity") or doc.get("xml") or asks or (pair and (classifier or not own)):
         raise _more_than_a_text(name)
 
     def context(text: str) -> str:

@@ -236,9 +236,11 @@ def test_a_tasks_own_number_of_shots_is_no_other_prompt(talks: Path, tmp_path: P
 def test_what_asks_about_more_than_a_text_has_no_prompt() -> None:
     from finbench.predict.prompt import prompt_of
 
-    for name in ("fin_headline", "fin_ner", "fin_xbrl_tags"):
+    for name in ("fin_headline", "fin_ner", "fin_xbrl_tags", "fin_finqa", "fin_tatqa", "fin_finred"):
         with pytest.raises(FinbenchError, match="asks about more than a text"):
             prompt_of(name, load_tasks([name])[name])
+    for name in ("fin_fiqa", "fin_banking77_gen", "fin_finentity", "fin_formula"):
+        assert prompt_of(name, load_tasks([name])[name]).task == name
 
 
 def test_no_temperature_is_fitted_to_a_written_answer(
