@@ -31,6 +31,7 @@ from finbench.models.ids import KeptIds
 from finbench.models.loading import warn_of_cache, whole_checkpoints, window_of
 from finbench.models.pair import check_has_tokens, encode_pair, name_of, refuse_nan, row_of
 from finbench.models.sharing import left_to_hf
+from finbench.models.threads import fitting_threads
 
 Encoded = tuple[tuple[str, str] | None, list[int], list[int]]
 # Once started, answers grow by a token a pass, which many rows share: more rows pay even on narrow models.
@@ -275,7 +276,8 @@ class FastLM(HFLM):
             self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
         )
         bar = tqdm(total=total, disable=disable_tqdm or self.rank != 0, desc=f"Running {kind} requests")
-        with precision, maskable_attention(self.model), fused_activations(self.model), bar:
+        threads = fitting_threads(self.device, total)
+        with threads, precision, maskable_attention(self.model), fused_activations(self.model), bar:
             yield bar.update
 
     def _check_length(self, request: Instance, length: int, room: int, beside: str = "") -> None:
