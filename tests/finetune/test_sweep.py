@@ -72,7 +72,7 @@ def test_a_trial_that_fails_is_counted_and_the_others_go_on(recipe: Path, tmp_pa
         ("values: {r: {from: 1, to: 2}}", "low and high"),
         ("values: {seed: [1, 2]}", "all `seeds`"),
         ("trials: 3", "lacks values"),
-        ("values: {r: [4]}\nepochs: 3", "no key 'epochs'"),
+        ("values: {r: [4]}\nepochs: 3", "unknown key 'epochs'"),
         ("values: {validation_share: [0.0]}", "validation_share above 0"),
     ],
 )
