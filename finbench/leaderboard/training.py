@@ -12,6 +12,8 @@ from typing import Any
 from finbench.cells.key import Cell
 from finbench.tasks.sizes import GROUPS
 
+OF_STUDENTS = ("teacher", "distil_weight", "temperature", "unlabelled", "teacher_confidence")  # keys of a recipe
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -96,6 +98,24 @@ def student_of(cell: Cell) -> str:
         return ""
     labelled = sum(_number(part.get("trained_on")) or 0 for part in rows.values() if isinstance(part, dict))
     return teacher["name"] + (f", {round(labelled):,} texts labelled by it" if labelled else "")
+
+
+def teacher_of(cell: Cell) -> tuple[str, str, str]:
+    """Return the hashes of the teacher's base and adapter and its precision, as in keys; "" for what is not said."""
+    teacher = _part(record_of(cell), "teacher")
+    found = (
+        _part(teacher, "base").get("all_sha256"),
+        _part(teacher, "adapter").get("sha256"),
+        teacher.get("precision"),
+    )
+    base, adapter, precision = (value if isinstance(value, str) else "" for value in found)
+    return base, adapter, precision
+
+
+def untaught_recipe(cell: Cell) -> str:
+    """Return the recipe as a text that a student shares with the same training without a teacher."""
+    other = ("seed", "base", *OF_STUDENTS)
+    return json.dumps({name: value for name, value in recipe_of(cell).items() if name not in other}, sort_keys=True)
 
 
 def augmented_by(cell: Cell) -> dict[str, int]:

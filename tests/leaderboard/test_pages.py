@@ -108,6 +108,28 @@ def test_whose_student_stands_beside_it(scored: Write, pages: Callable) -> None:
     ]  # fmt: skip
 
 
+def test_a_student_is_held_against_its_teacher_and_itself_without_one(scored: Write, pages: Callable) -> None:
+    of = {"method": "lora", "tasks": ["fin_fpb"]}
+    scored("large", "wise", 108, record=of, seconds_per_row=0.08)
+    scored("large", "other", 120, record=of)
+    teacher = {"name": "wise", "base": {"all_sha256": "large"}, "adapter": {"sha256": "wise"}, "precision": "float32"}
+    for seed in range(2):
+        scored(
+            "toy", f"plain_s{seed}", 60 + seed, record={**of, "recipe": {"r": 8, "seed": seed, "distil_weight": 0.5}}
+        )
+        asked = {"r": 8, "seed": seed, "distil_weight": 0.9, "teacher": {"base": "x"}}
+        scored("toy", f"taught_s{seed}", 90 + seed, record={**of, "recipe": asked, "teacher": teacher})
+    scored("toy", "wider", 96, record={**of, "recipe": {**asked, "r": 16}, "teacher": {**teacher, "precision": "4bit"}})
+    section = pages()["methods.md"].partition("## Students")[2].partition("## Pictures")[0]
+    own = line(section, "| toy + taught ")
+    assert "0.7542 ± 0.0059 (2)" in own and "| 0.9000 " in own
+    assert "-0.146, worse (p &lt; 0.001)" in own and "+0.250, better (p &lt; 0.001)" in own
+    assert "| 0.0100 " in own and "| 0.0800 " in own
+    alone = line(section, "| toy + wider ")  # neither its teacher in 4 bits nor its plain self was scored
+    assert alone.count("not scored") == 2 and "0.0800" not in alone
+    assert len([one for one in section.splitlines() if one.startswith("| fpb")]) == 2
+
+
 def test_seeds_of_a_recipe_are_one_line(scored: Write, pages: Callable) -> None:
     for seed, right in enumerate((84, 90, 96)):
         recipe = {"r": 8, "seed": seed, "base": f"models/{seed}"}

@@ -147,6 +147,6 @@ def test_no_cells_is_no_error() -> None:
 
 def test_thousands_of_cells_render_in_seconds() -> None:
     cells = [cell(f"toy{n}", "", 0.5, task=f"fin_{task}") for n in range(500) for task in range(8)]
-    start = time.perf_counter()
+    start = time.process_time()  # not the clock's: other work may run beside
     pages(*cells)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

@@ -4,6 +4,7 @@ from finbench.cells.key import Cell
 from finbench.leaderboard import published
 from finbench.leaderboard.footnotes import Footnotes
 from finbench.leaderboard.markdown import SHOWN, markdown
+from finbench.leaderboard.pages import students
 from finbench.leaderboard.pictures.bars import Bar, bars
 from finbench.leaderboard.scored import Scored
 from finbench.leaderboard.table import file_stem, short
@@ -51,9 +52,10 @@ def page(view: View) -> dict[str, str]:
     drawn = "\n\n".join(
         f"![accuracy of each method on a task, over seeds; the table has the numbers]({name})" for name in pictures
     )
+    sources = published.sources([short(task) for task in view.boards])
     text = (
         f"# Methods compared\n\n{markdown(columns, rows[:SHOWN], len(rows), below)}\n\n{COLUMNS}\n\n{notes.text()}\n\n"
-        f"{published.sources([short(task) for task in view.boards])}\n\n## Pictures\n\n{drawn}\n"
+        f"{sources}\n{students.section(view)}\n## Pictures\n\n{drawn}\n"
     )
     return {"methods.md": text, **pictures}
 
