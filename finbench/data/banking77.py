@@ -5,7 +5,8 @@ leave out.
 """
 
 from finbench.data.sources import SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, name_label, read_table
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record, name_label
 from finbench.records import Row, SourceKind
 
 LABELS = tuple(
@@ -33,17 +34,13 @@ NAMES = {label: label for label in LABELS} | {"reverted_card_payment?": "reverte
 
 def read(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
     """Return the published splits, each message on one line."""
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
-    for split in SPLITS:
-        records, missing = complete_records(read_table(files[split], ("text", "category")), split, "text", "category")
-        dropped |= missing
-        rows = splits[split] = []
-        for n, record in records:
-            text = " ".join(record["text"].split())
-            label = name_label(record["category"], NAMES, "banking77", record.place)
-            rows.append(Row(f"banking77-{split}-{n}", text, label=label, classifier_text=(text,)))
-    return splits, dropped
+
+    def row(row_id: str, record: Record) -> Row:
+        text = " ".join(record["text"].split())
+        label = name_label(record["category"], NAMES, "banking77", record.place)
+        return Row(row_id, text, label=label, classifier_text=(text,))
+
+    return read_splits("banking77", files, ("text", "category"), row)
 
 
 DATASET = Dataset(

@@ -9,8 +9,9 @@ from functools import partial
 
 from finbench.data.formulas import is_doubted
 from finbench.data.quarter import quarter
-from finbench.data.sources import DOUBTED, SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, read_table
+from finbench.data.sources import DOUBTED, Dataset, Files, Splits
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record
 from finbench.records import Row, SourceKind
 
 END = "Answer:"
@@ -18,27 +19,18 @@ END = "Answer:"
 
 def read(files: Files, kind: SourceKind, name: str) -> tuple[Splits, dict[str, int]]:
     """Return the published splits, or those of a fixed draw from the train file."""
-    dropped: dict[str, int] = {}
-    splits: Splits = {}
-    for split in SPLITS:
-        if split in files:
-            splits[split], missing = _rows(files, split, name)
-            dropped |= missing
+
+    def row(row_id: str, record: Record) -> Row:
+        text, answer = record["context"].strip().removesuffix(END).rstrip(), record["target"]
+        doubt = DOUBTED if name == "formula" and is_doubted(text, answer) else ""
+        return Row(f"{row_id}{doubt}", text, answer=answer)
+
+    splits, dropped = read_splits(name, files, ("context", "target"), row)
     if "test" not in splits:
         rows = splits["train"]
         in_train, in_test = quarter(len(rows))
         splits = {"train": [rows[n] for n in in_train], "test": [rows[n] for n in in_test]}
     return splits, dropped
-
-
-def _rows(files: Files, split: str, name: str) -> tuple[list[Row], dict[str, int]]:
-    records, missing = complete_records(read_table(files[split], ("context", "target")), split, "context", "target")
-    rows = []
-    for number, record in records:
-        text, answer = record["context"].strip().removesuffix(END).rstrip(), record["target"]
-        doubt = DOUBTED if name == "formula" and is_doubted(text, answer) else ""
-        rows.append(Row(f"{name}-{split}-{number}{doubt}", text, answer=answer))
-    return rows, missing
 
 
 def _dataset(name: str, file: str, licence: str, settings: str = "") -> Dataset:

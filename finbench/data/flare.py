@@ -6,8 +6,9 @@ Two of them are published as test alone: a few of their rows, drawn once and for
 from functools import partial
 
 from finbench.data.quarter import for_shots
-from finbench.data.sources import SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, name_label, read_table
+from finbench.data.sources import Dataset, Files, Splits
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record, name_label
 from finbench.records import Row, SourceKind
 
 END = "Answer:"
@@ -16,26 +17,16 @@ COLUMNS = ("query", "answer", "text")
 
 def read(files: Files, kind: SourceKind, name: str, labels: tuple[str, ...]) -> tuple[Splits, dict[str, int]]:
     """Return the published splits; `labels` name the classes, and without any the answer is a text."""
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
     names = {label: label for label in labels}
-    for split in SPLITS:
-        if split not in files:
-            continue
-        records, missing = complete_records(read_table(files[split], COLUMNS), split, "query", "answer")
-        dropped |= missing
-        rows = splits[split] = []
-        for n, record in records:
-            said = record["answer"]
-            rows.append(
-                Row(
-                    id=f"{name}-{split}-{n}",
-                    text=record["query"].removesuffix(END).rstrip(),
-                    label=name_label(said.strip(" .").casefold(), names, name, record.place) if labels else "",
-                    answer="" if labels else said,
-                    classifier_text=(record["text"] or record["query"],) if labels else (),
-                )
-            )
+
+    def row(row_id: str, record: Record) -> Row:
+        text, said = record["query"].removesuffix(END).rstrip(), record["answer"]
+        if not labels:
+            return Row(row_id, text, answer=said)
+        label = name_label(said.strip(" .").casefold(), names, name, record.place)
+        return Row(row_id, text, label=label, classifier_text=(record["text"] or record["query"],))
+
+    splits, dropped = read_splits(name, files, COLUMNS, row, optional=("text",))
     return (splits if "train" in splits else for_shots(splits["test"])), dropped
 
 

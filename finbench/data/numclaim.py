@@ -4,7 +4,8 @@ Sentences in the split of `gtfintechlab/Numclaim`, which FLaME scores.
 """
 
 from finbench.data.sources import SPLITS, Dataset, Files, Splits
-from finbench.data.tables import complete_records, name_label, read_table
+from finbench.data.splits import read_splits
+from finbench.data.tables import Record, name_label
 from finbench.records import Row, SourceKind
 
 LABELS = ("INCLAIM", "OUTOFCLAIM")
@@ -13,22 +14,12 @@ LABELS = ("INCLAIM", "OUTOFCLAIM")
 def read(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
     """Return the published splits."""
     names = {label: label for label in LABELS}
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
-    for split in SPLITS:
-        table = read_table(files[split], ("context", "response"))
-        records, missing = complete_records(table, split, "context", "response")
-        dropped |= missing
-        splits[split] = [
-            Row(
-                id=f"numclaim-{split}-{n}",
-                text=record["context"],
-                label=name_label(record["response"], names, "numclaim", record.place),
-                classifier_text=(record["context"],),
-            )
-            for n, record in records
-        ]
-    return splits, dropped
+
+    def row(row_id: str, record: Record) -> Row:
+        label = name_label(record["response"], names, "numclaim", record.place)
+        return Row(row_id, record["context"], label=label, classifier_text=(record["context"],))
+
+    return read_splits("numclaim", files, ("context", "response"), row)
 
 
 DATASET = Dataset(

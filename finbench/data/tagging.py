@@ -8,6 +8,7 @@ import ast
 from collections.abc import Sequence
 
 from finbench.data.sources import SPLITS, Dataset, Files, Splits
+from finbench.data.splits import read_splits
 from finbench.data.tables import Record, complete_records, read_table
 from finbench.errors import FinbenchError
 from finbench.records import Row, SourceKind
@@ -25,16 +26,11 @@ QUESTION = 'What is the best us gaap tag for entity "{}" in sentence: "{}"?'
 
 def read_finer(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:
     """Return the published splits: instruction, the list of tags and four questions in one text."""
-    splits: Splits = {}
-    dropped: dict[str, int] = {}
-    for split in SPLITS:
-        table = read_table(files[split], ("context", "target"))
-        records, missing = complete_records(table, split, "context", "target")
-        dropped |= missing
-        splits[split] = [
-            Row(f"finer-{split}-{n}", record["context"].rstrip(), answer=record["target"]) for n, record in records
-        ]
-    return splits, dropped
+
+    def row(row_id: str, record: Record) -> Row:
+        return Row(row_id, record["context"].rstrip(), answer=record["target"])
+
+    return read_splits("finer", files, ("context", "target"), row)
 
 
 def read_fnxl(files: Files, kind: SourceKind) -> tuple[Splits, dict[str, int]]:

@@ -5,6 +5,7 @@ Used of transformers (5.3 to 5.24): the Trainer's `_prepare_inputs`, `_get_train
 is called otherwise, the tests of training fail: nothing is found out at run time.
 """
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -17,12 +18,12 @@ CHECKPOINTING = next(
 )
 
 
-class OpenTrainer(Trainer):
+class OpenTrainer(Trainer, ABC):
     """The Trainer, whose insides are overridden by these names."""
 
+    @abstractmethod
     def train_order(self) -> Sampler[int]:
         """Return the order of the training rows."""
-        raise NotImplementedError
 
     def saving(self) -> AbstractContextManager[Any]:
         """Return the context in which a checkpoint is saved."""
